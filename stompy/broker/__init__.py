@@ -1,0 +1,12 @@
+"""An embedded STOMP broker, for notebooks, class rooms and tests.
+
+It serves one machine and keeps nothing after it stops; beyond that, RabbitMQ or ActiveMQ take its
+place under another address.
+
+>>> with Broker() as broker:
+...     client = stompy.connect(broker.address)
+"""
+
+from stompy.broker.server import Broker
+
+__all__ = ["Broker"]

@@ -1,0 +1,605 @@
+"""The client: what a program says and hears in STOMP, whatever the version of its broker."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from stompy import wire
+from stompy.address import parse_addresses
+from stompy.errors import (
+    STOMPClosed,
+    STOMPConnectError,
+    STOMPError,
+    STOMPProtocolError,
+)
+from stompy.frame import TEXT_TYPE, AckMode, STOMPFrame, charset_of
+from stompy.handshake import connect_one
+from stompy.transaction import STOMPTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Self
+
+    from stompy.connection import Connection
+
+__all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
+
+CONNECT_LIMIT = 8.0
+"""Seconds that one address may take to answer CONNECT, all phases together."""
+DISCONNECT_LIMIT = 2.0
+"""Seconds that `STOMPClient.disconnect` waits for its receipt."""
+
+_LATER = frozenset(
+    {"tls", "cert_file", "key_file", "ca_file", "key_password", "heart_beat", "reconnect"}
+)
+
+
+def connect(addr_list: Any, **args: Any) -> STOMPClient:
+    """Connect to a broker: make a `STOMPClient`, call its `connect`, return it.
+
+    Args:
+        addr_list: one address or a list of them, tried in order; see `STOMPClient.connect`.
+        args: as for `STOMPClient.connect`.
+
+    Example:
+        >>> client = stompy.connect(("127.0.0.1", 61613), login="guest", passcode="guest")
+    """
+    client = STOMPClient()
+    client.connect(addr_list, **args)
+    return client
+
+
+class STOMPSubscription:
+    """One subscription of a client (STOMP 1.2, "SUBSCRIBE").
+
+    Attributes:
+        id: the subscription's id, unique in its connection.
+        destination: what was subscribed to.
+        ack_mode: an `AckMode`.
+        send_acks: whether the client acknowledges by itself.
+    """
+
+    def __init__(
+        self, client: STOMPClient, sub_id: str, destination: str, ack_mode: AckMode, send_acks: bool
+    ) -> None:
+        self._client = client
+        self.id = sub_id
+        self.destination = destination
+        self.ack_mode = ack_mode
+        self.send_acks = send_acks and ack_mode is not AckMode.Auto
+
+    def unsubscribe(self) -> None:
+        """End the subscription."""
+        self._client.unsubscribe(self.id)
+
+    def __repr__(self) -> str:
+        return f"<STOMPSubscription {self.id} {self.destination} ack={self.ack_mode}>"
+
+
+class STOMPClient:
+    """A connection to a STOMP 1.0, 1.1 or 1.2 broker.
+
+    Frames come by `recv`, by iteration and by `loop`; any thread may send, acknowledge, subscribe
+    and disconnect meanwhile. Where several threads receive, each frame goes to one of them.
+
+    Attributes:
+        BrokerAddress: the ``(host, port)`` that answered, None before `connect`.
+        version: the protocol version agreed on.
+        server: the broker's ``server`` header, ``""`` when it has none.
+
+    Example:
+        >>> client = stompy.connect(("127.0.0.1", 61613))
+        >>> client.subscribe("/topic/prices")
+        '1'
+        >>> for frame in client:
+        ...     print(frame.destination, frame.text)
+    """
+
+    def __init__(self) -> None:
+        self.BrokerAddress: tuple[str, int] | None = None
+        self.version = "1.2"
+        self.server = ""
+        self._connection: Connection | None = None
+        self._subscriptions: dict[str, STOMPSubscription] = {}
+        self._ids = itertools.count(1)
+
+    # -- connecting and leaving --------------------------------------------------------------
+
+    def connect(
+        self,
+        addr_list: Any,
+        login: str | None = None,
+        passcode: str | None = None,
+        headers: Mapping[str, Any] = {},
+        *,
+        timeout: float | None = None,
+        vhost: str | None = None,
+        versions: tuple[str, ...] = wire.VERSIONS,
+        **kv_headers: Any,
+    ) -> STOMPFrame:
+        """Connect to the first address that answers (STOMP 1.2, "Connecting").
+
+        Args:
+            addr_list: ``("host", 61613)``, ``"host:61613"``, ``"stomp://login@host:port/vhost"``,
+                or a list of such, tried in order until one gives CONNECTED.
+            login, passcode: who connects; kept in no text that this package makes.
+            headers, kv_headers: more headers of the CONNECT frame.
+            timeout: seconds that one address may take, all phases together; 8 when None.
+            vhost: the ``host`` header, ``"/"`` by default.
+            versions: the protocol versions to offer.
+
+        Returns:
+            The CONNECTED frame.
+
+        Raises:
+            STOMPAddressError: `addr_list` holds something that is no address.
+            STOMPConnectError: no address gave CONNECTED; the error says of each what happened.
+        """
+        if self._connection is not None and self._connection.open:
+            raise STOMPError("this client is connected already", hint="disconnect() it first")
+        self._check_arguments(versions, headers, kv_headers)
+        failures: list[STOMPConnectError] = []
+        for address in parse_addresses(addr_list):
+            credentials = {
+                "login": login if login is not None else address.login,
+                "passcode": passcode if passcode is not None else address.passcode,
+            }
+            wanted = {
+                "accept-version": ",".join(sorted(versions)),
+                "host": vhost or address.vhost or "/",
+                **credentials,
+                **headers,
+                **kv_headers,
+            }
+            limit = CONNECT_LIMIT if timeout is None else timeout
+            try:
+                connected, connection = connect_one(address, _header_texts(wanted), versions, limit)
+            except STOMPConnectError as error:
+                failures.append(error)
+                continue
+            self.BrokerAddress = address.pair
+            self.version = connected.get("version", "1.0")
+            self.server = connected.get("server", "")
+            self._subscriptions.clear()
+            self._connection = connection
+            return connected
+        raise _all_failed(failures)
+
+    @staticmethod
+    def _check_arguments(
+        versions: tuple[str, ...], headers: Mapping[str, Any], kv_headers: dict[str, Any]
+    ) -> None:
+        later = _LATER & kv_headers.keys()
+        if later or "heart-beat" in {*headers, *kv_headers}:
+            name = min(later, default="a heart-beat header")
+            raise STOMPError(f"{name} is not part of this release", hint="leave it out")
+        if not versions or set(versions) - set(wire.VERSIONS):
+            raise STOMPError(
+                f"cannot offer the versions {versions!r}",
+                hint=f"choose among {', '.join(wire.VERSIONS)}",
+            )
+
+    @property
+    def Connected(self) -> bool:  # the contract's name
+        """Whether the connection is up, as far as this side knows."""
+        return self._connection is not None and self._connection.usable
+
+    @property
+    def close_reason(self) -> STOMPError | None:
+        """Why the connection ended, when it was not this side that ended it; else None."""
+        return self._connection.close_reason if self._connection else None
+
+    def disconnect(self, timeout: float = DISCONNECT_LIMIT) -> None:
+        """Say goodbye and close (STOMP 1.2, "DISCONNECT").
+
+        Sends DISCONNECT with a receipt and waits for it, `timeout` seconds at the most; so what
+        was sent before has reached the broker when this returns in time. May be called from any
+        thread and more than once; a thread that waits in `recv` is woken.
+        """
+        if self._connection is not None:
+            receipt = self._new_id("disconnect")
+            goodbye = wire.encode("DISCONNECT", {"receipt": receipt}, version=self.version)
+            self._connection.leave(goodbye, receipt, time.monotonic() + timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+
+    def __repr__(self) -> str:
+        if self.BrokerAddress is None:
+            return "<STOMPClient, never connected>"
+        state = "connected" if self.Connected else "closed"
+        host, port = self.BrokerAddress
+        return f"<STOMPClient {host}:{port} {state}, STOMP {self.version}>"
+
+    # -- sending -----------------------------------------------------------------------------
+
+    def send(
+        self,
+        command: str,
+        headers: Mapping[str, Any] = {},
+        body: str | bytes = b"",
+        transaction: str | STOMPTransaction | None = None,
+        receipt: bool | str = False,
+        *,
+        content_length: bool = True,
+        **kv_headers: Any,
+    ) -> str | None:
+        """Send a frame (STOMP 1.2, "Client Frames").
+
+        Args:
+            command: any client command, e.g. ``"SEND"``.
+            headers, kv_headers: its headers; numbers and booleans are written as text, a None is
+                left out. The dict is not changed.
+            body: text goes out in the charset of its ``content-type``; without one it is UTF-8 and
+                ``text/plain;charset=utf-8`` is added. Bytes go out as they are.
+            transaction: the transaction that the frame is part of.
+            receipt: True for a generated receipt id, or an id of your own. The RECEIPT comes
+                through `recv`, iteration or `loop`.
+            content_length: False leaves the ``content-length`` header out (ActiveMQ makes a text
+                message of such a frame); the body must not hold a NUL then.
+
+        Returns:
+            The receipt id when a receipt was asked for, else None.
+
+        Raises:
+            STOMPClosed: the connection is not there; nothing or an unknown part was sent.
+            STOMPProtocolError: a header cannot be written in the agreed version.
+            STOMPTimeout: the broker has read nothing for a minute; the connection is closed.
+
+        Example:
+            >>> client.send("SEND", destination="/queue/Q", body="text or bytes", source="me")
+        """
+        fields = _header_texts({**headers, **kv_headers})
+        if transaction is not None:
+            fields["transaction"] = (
+                transaction.id if isinstance(transaction, STOMPTransaction) else transaction
+            )
+        receipt_id = self._new_id("receipt") if receipt is True else (receipt or None)
+        if receipt_id is not None:
+            fields["receipt"] = receipt_id
+        payload = _payload(fields, body)
+        fields.pop("content-length", None)
+        if content_length and (payload or command == "SEND"):
+            fields["content-length"] = str(len(payload))
+        elif b"\0" in payload:
+            raise STOMPProtocolError(
+                "a body that holds a NUL cannot go without a content-length",
+                hint="leave content_length=False out",
+            )
+        self._live().send(wire.encode(command, fields, payload, self.version))
+        return receipt_id
+
+    def message(
+        self,
+        destination: str,
+        body: str | bytes = b"",
+        id: str | None = None,  # the contract's name
+        headers: Mapping[str, Any] = {},
+        receipt: bool | str = False,
+        transaction: str | STOMPTransaction | None = None,
+        **kv_headers: Any,
+    ) -> str | None:
+        """Send a message (STOMP 1.2, "SEND"): `send` with the command SEND.
+
+        Args:
+            destination: where to, e.g. ``"/queue/Q"``.
+            id: the ``message-id`` header, if the broker takes one from a client.
+
+        The others, the result and the errors are those of `send`.
+
+        Example:
+            >>> receipt = client.message("/queue/Q", b"...", receipt=True)
+        """
+        fields = {"destination": destination, "message-id": id, **headers}
+        return self.send("SEND", fields, body, transaction, receipt, **kv_headers)
+
+    def _live(self) -> Connection:
+        if self._connection is None:
+            raise STOMPClosed("the client is not connected", hint="connect() it first")
+        return self._connection
+
+    def _new_id(self, kind: str) -> str:
+        return f"{kind}-{next(self._ids)}"
+
+    # -- subscriptions and acknowledgement ---------------------------------------------------
+
+    def subscribe(
+        self,
+        dest: str,
+        ack_mode: str | AckMode = AckMode.Auto,
+        send_acks: bool = True,
+        headers: Mapping[str, Any] = {},
+        *,
+        id: str | None = None,
+        receipt: bool | str = False,
+        **kv_headers: Any,
+    ) -> str:
+        """Ask for the messages of a destination (STOMP 1.2, "SUBSCRIBE").
+
+        Args:
+            dest: the destination, e.g. ``"/topic/T"``.
+            ack_mode: ``"auto"``, ``"client"`` or ``"client-individual"``, or an `AckMode`.
+            send_acks: in the client modes, whether this client acknowledges by itself: in `recv`
+                and iteration when a message is handed over, in `loop` after the callback.
+            headers, kv_headers: more headers, e.g. a selector.
+            id: the subscription's id; generated when None.
+            receipt: as for `send`; the RECEIPT comes through `recv`.
+
+        Returns:
+            The subscription id.
+
+        Raises:
+            STOMPError: the mode is none of the three, or the id is in use.
+        """
+        mode = AckMode(ack_mode)
+        sub_id = self._new_subscription_id() if id is None else id
+        if sub_id in self._subscriptions:
+            raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
+        # Entered before it is sent: the first MESSAGE may be there before this method returns.
+        self._subscriptions[sub_id] = STOMPSubscription(self, sub_id, dest, mode, send_acks)
+        try:
+            fields = {**headers, **kv_headers, "destination": dest, "id": sub_id, "ack": mode.value}
+            self.send("SUBSCRIBE", fields, receipt=receipt)
+        except BaseException:
+            self._subscriptions.pop(sub_id, None)
+            raise
+        return sub_id
+
+    def _new_subscription_id(self) -> str:
+        return next(i for i in map(str, self._ids) if i not in self._subscriptions)
+
+    def unsubscribe(
+        self,
+        sub_id: str,
+        headers: Mapping[str, Any] = {},
+        receipt: bool | str = False,
+        **kv_headers: Any,
+    ) -> None:
+        """End a subscription (STOMP 1.2, "UNSUBSCRIBE"). Messages on their way still arrive.
+
+        Raises:
+            STOMPError: this connection has no such subscription.
+        """
+        subscription = self._subscriptions.pop(sub_id, None)
+        if subscription is None:
+            raise STOMPError(f"no subscription with the id {sub_id!r}")
+        fields = {**headers, **kv_headers, "id": sub_id}
+        if self.version == "1.0":
+            fields["destination"] = subscription.destination
+        self.send("UNSUBSCRIBE", fields, receipt=receipt)
+
+    @property
+    def subscriptions(self) -> dict[str, STOMPSubscription]:
+        """The subscriptions of this connection by their ids (a copy)."""
+        return dict(self._subscriptions)
+
+    def ack(
+        self,
+        ack: str | STOMPFrame,
+        transaction: str | STOMPTransaction | None = None,
+        receipt: bool | str = False,
+        **kv_headers: Any,
+    ) -> str | None:
+        """Acknowledge a message (STOMP 1.2, "ACK").
+
+        Args:
+            ack: the MESSAGE frame, or its ``ack`` header. STOMP 1.0 and 1.1 need more than one
+                header of the message, so there it has to be the frame.
+            transaction, receipt, kv_headers: as for `send`.
+
+        Returns:
+            The receipt id when a receipt was asked for, else None.
+        """
+        return self._answer("ACK", ack, transaction, receipt, kv_headers)
+
+    def nack(
+        self,
+        ack: str | STOMPFrame,
+        transaction: str | STOMPTransaction | None = None,
+        receipt: bool | str = False,
+        **kv_headers: Any,
+    ) -> str | None:
+        """Say that a message was not processed (STOMP 1.2, "NACK"); as `ack`.
+
+        What the broker does with it differs: RabbitMQ queues it again, ActiveMQ sends it to its
+        dead letter queue, Artemis drops it. STOMP 1.0 has no NACK.
+        """
+        if self.version == "1.0":
+            raise STOMPProtocolError("STOMP 1.0 has no NACK", hint="leave it unacknowledged")
+        return self._answer("NACK", ack, transaction, receipt, kv_headers)
+
+    def _answer(
+        self,
+        command: str,
+        ack: str | STOMPFrame,
+        transaction: str | STOMPTransaction | None,
+        receipt: bool | str,
+        kv_headers: dict[str, Any],
+    ) -> str | None:
+        names = {"1.2": ["ack"], "1.1": ["message-id", "subscription"], "1.0": ["message-id"]}
+        if isinstance(ack, STOMPFrame):
+            missing = [name for name in names[self.version] if name not in ack]
+            if missing:
+                raise STOMPProtocolError(
+                    f"a {ack.Command} frame without {missing[0]} cannot be answered by {command}",
+                    hint="subscribe with ack_mode='client' or 'client-individual'",
+                )
+            fields = {name: ack[name] for name in names[self.version]}
+            if self.version == "1.2":
+                fields = {"id": ack["ack"]}
+        elif self.version == "1.2":
+            fields = {"id": ack}
+        else:
+            raise STOMPProtocolError(
+                f"in STOMP {self.version} {command} needs the frame, not one header of it",
+                hint=f"client.{command.lower()}(frame)",
+            )
+        return self.send(command, fields, transaction=transaction, receipt=receipt, **kv_headers)
+
+    def _acknowledge(
+        self, frame: STOMPFrame, transaction: str | STOMPTransaction | None = None
+    ) -> None:
+        """Send the ACK of a message whose subscription asked the client to do so."""
+        subscription = self._subscriptions.get(frame.Headers.get("subscription", ""))
+        if subscription is None or not subscription.send_acks or not self.Connected:
+            return
+        if "ack" in frame or self.version != "1.2":
+            self.ack(frame, transaction)
+
+    # -- transactions ------------------------------------------------------------------------
+
+    def transaction(self, id: str | None = None) -> STOMPTransaction:
+        """Begin a transaction (STOMP 1.2, "BEGIN").
+
+        Args:
+            id: its id, unique among the open ones of the connection; generated when None.
+        """
+        transaction = STOMPTransaction(self, id or self._new_id("transaction"))
+        self.send("BEGIN", transaction=transaction.id)
+        return transaction
+
+    # -- receiving ---------------------------------------------------------------------------
+
+    def recv(
+        self,
+        timeout: float | None = None,
+        *,
+        exception_on_error: bool = True,
+        transaction: str | STOMPTransaction | None = None,
+    ) -> STOMPFrame | None:
+        """The next frame: a MESSAGE, a RECEIPT that you asked for, or an ERROR.
+
+        Args:
+            timeout: seconds to wait at the most; None waits until the connection closes.
+            exception_on_error: False returns an ERROR frame instead of raising it.
+            transaction: put on the ACK that the client may send by itself.
+
+        Returns:
+            The frame, or None at the end of the connection (`close_reason` says why it ended).
+
+        Raises:
+            STOMPTimeout: no frame came in time; nothing read so far is lost.
+            STOMPError: the broker sent ERROR; its frame is in ``.Frame``.
+            STOMPProtocolError: the broker sent something that is no STOMP.
+        """
+        frame = self._live().next_frame(timeout)
+        if frame is None:
+            return None
+        if frame.Command == "MESSAGE":
+            self._acknowledge(frame, transaction)
+        elif frame.Command == "ERROR" and exception_on_error:
+            raise broker_error(frame)
+        return frame
+
+    def __iter__(self) -> Iterator[STOMPFrame]:
+        """The frames as `recv` gives them, until the connection closes."""
+        while (frame := self.recv()) is not None:
+            yield frame
+
+    def loop(
+        self,
+        callback: Callable[..., Any] | None = None,
+        *args: Any,
+        transaction: str | STOMPTransaction | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call `callback(client, frame, *args, **kwargs)` for every frame.
+
+        Ends when the callback returns something true. A message whose subscription has
+        ``send_acks`` is acknowledged after the callback returned; when it raises, the message
+        stays unacknowledged and the exception comes out here.
+
+        Args:
+            callback: what to call; an ERROR frame is given to it like any other. Without one,
+                frames are passed over and an ERROR raises STOMPError.
+            transaction: put on the ACKs that the loop sends.
+            timeout: seconds to wait for each frame.
+            args, kwargs: handed on to the callback.
+
+        Returns:
+            What the callback returned, or None when the connection closed.
+
+        Raises:
+            STOMPTimeout: no frame came in time.
+
+        Example:
+            >>> def arrived(_, frame, receipt):
+            ...     return frame.Command == "RECEIPT" and frame["receipt-id"] == receipt
+            >>> closed = client.loop(arrived, receipt=my_receipt) is None
+        """
+        connection = self._live()
+        while (frame := connection.next_frame(timeout)) is not None:
+            value = None
+            if callback is not None:
+                value = callback(self, frame, *args, **kwargs)
+            elif frame.Command == "ERROR":
+                raise broker_error(frame)
+            if frame.Command == "MESSAGE":
+                self._acknowledge(frame, transaction)
+            if value:
+                return value
+        return None
+
+
+def broker_error(frame: STOMPFrame) -> STOMPError:
+    """The exception for an ERROR frame (STOMP 1.2, "ERROR"): its ``message`` and its body's
+    first line, which for some brokers is the part that explains."""
+    title = frame.get("message", "").strip()
+    lines = frame.Body.decode("utf-8", "replace").strip().splitlines()
+    detail = lines[0].strip() if lines else ""
+    parts = [part for part in (title, detail if detail != title else "") if part]
+    return STOMPError(f"the broker says: {'; '.join(parts) or 'ERROR, without a reason'}", frame)
+
+
+def _header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Header values as text; those that are None are left out."""
+    texts = {}
+    for name, value in headers.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        texts[name] = text = value if type(value) is str else str(value)
+        if "\0" in text or "\0" in name:
+            # The grammar allows it, but most brokers end the frame there: what follows would be
+            # read as a frame of its own.
+            raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
+    return texts
+
+
+def _payload(fields: dict[str, str], body: str | bytes) -> bytes:
+    """The octets of a body; text without a content-type gets one in `fields`."""
+    if isinstance(body, str):
+        try:
+            return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
+        except (UnicodeEncodeError, LookupError) as error:
+            raise STOMPProtocolError(
+                f"the text does not go into {fields['content-type']}: {error}",
+                hint="name another charset, or send bytes",
+            ) from error
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise STOMPProtocolError(
+        f"a body is text or bytes, not {type(body).__name__}", hint="json.dumps(...) makes text"
+    )
+
+
+def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:
+    if len(failures) == 1:
+        return failures[0]
+    last = failures[-1]
+    reasons = "; ".join(failure.Message for failure in failures)
+    return STOMPConnectError(
+        f"none of {len(failures)} addresses: {reasons}",
+        last.Frame,
+        hint=last.hint,
+        phase=last.phase,
+        address=last.address,
+        attempts=failures,
+    )

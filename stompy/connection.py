@@ -1,0 +1,215 @@
+"""One connection in use: whole frames out, sorted frames in, safe to share among threads.
+
+There is no reader thread in here. Whoever needs a frame takes the reading turn, reads once, and
+leaves what is not its own in the inbox for the others. A slow reader is backpressure by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stompy.frame import STOMPFrame
+    from stompy.transport import SocketTransport
+    from stompy.wire import FrameDecoder
+
+SEND_LIMIT = 60.0
+"""Seconds that a peer may leave a frame unread before the connection is given up."""
+
+
+class Connection:
+    """A transport on which CONNECTED has been received, until it closes.
+
+    Attributes:
+        open: whether it has not ended yet.
+        close_reason: why it ended; None while it is open and when this side closed it.
+    """
+
+    def __init__(
+        self, transport: SocketTransport, decoder: FrameDecoder, early: Iterable[STOMPFrame] = ()
+    ) -> None:
+        self.open = True
+        self.close_reason: STOMPError | None = None
+        self._transport = transport
+        self._decoder = decoder
+        self._inbox = deque(early)
+        self._awaited: dict[str, STOMPFrame | None] = {}  # receipts that nobody else shall see
+        self._leaving = False
+        self._reading = False
+        self._turn = threading.Condition()  # guards the four flags above
+        self._sending = threading.Lock()
+
+    # -- sending -----------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Write the octets of whole frames; those of several threads never mix.
+
+        Raises:
+            STOMPClosed: the connection is closed, or it broke meanwhile.
+            STOMPTimeout: the peer has not read for a minute; the connection is closed.
+            STOMPError: it broke, and the broker had said why by an ERROR.
+        """
+        self._send(data, time.monotonic() + SEND_LIMIT)
+
+    def _send(self, data: bytes, deadline: float, *, last: bool = False) -> None:
+        if not self._sending.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise STOMPTimeout("another thread's frame is still on its way to the broker")
+        try:
+            if not self.open or (self._leaving and not last):
+                raise self.closed_error()
+            self._transport.send(data, deadline)
+            return
+        except STOMPClosed:
+            raise
+        except BaseException as error:
+            failure = error  # half a frame may be out: the stream is of no use any more
+        finally:
+            self._sending.release()
+        if isinstance(failure, STOMPTimeout):
+            reason: STOMPError = STOMPTimeout("the broker did not read a frame in time")
+        elif isinstance(failure, OSError):
+            self._read_last_words()
+            reason = STOMPClosed(f"the connection broke: {failure.strerror or failure}")
+        else:
+            reason = STOMPClosed("sending was interrupted inside a frame")
+        self.close(reason)
+        if isinstance(failure, OSError):
+            raise reason from failure
+        raise failure
+
+    def _read_last_words(self) -> None:
+        """Take in what the broker sent before it broke off: often an ERROR that says why."""
+        with contextlib.suppress(STOMPTimeout):
+            while self.open:
+                self._read(time.monotonic(), lambda: False)
+
+    def closed_error(self) -> STOMPClosed:
+        """The error for an attempt to use it when it is closed."""
+        if self.close_reason is None:
+            return STOMPClosed("the connection is closed", hint="connect() again")
+        return STOMPClosed(f"the connection is closed: {self.close_reason.Message}")
+
+    # -- receiving ---------------------------------------------------------------------------
+
+    def next_frame(self, timeout: float | None) -> STOMPFrame | None:
+        """The next frame that is for the user; None at the end of the connection.
+
+        Raises:
+            STOMPTimeout: no frame came within `timeout` seconds.
+            STOMPProtocolError: the peer sent something that is no STOMP.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return self._inbox.popleft()
+            except IndexError:
+                if self._ended():
+                    return None
+            self._read(deadline, self._inbox.__len__)
+
+    def _ended(self) -> bool:
+        if self.open or self._reading or self._inbox:
+            return False
+        if isinstance(self.close_reason, STOMPProtocolError):
+            raise self.close_reason
+        return True
+
+    def leave(self, data: bytes, receipt: str, deadline: float) -> None:
+        """Send the last frame, wait for its receipt, close; the first call alone has an effect.
+
+        Frames that come meanwhile are kept for `next_frame`.
+        """
+        with self._turn:
+            if not self.open or self._leaving:
+                return
+            self._leaving = True
+        self._awaited[receipt] = None
+        # A peer that does not hear a goodbye is gone all the same.
+        with contextlib.suppress(STOMPError):
+            self._send(data, deadline, last=True)
+            while self.open and self._awaited[receipt] is None:
+                self._read(deadline, lambda: self._awaited[receipt])
+        self.close(None)
+
+    def _read(self, deadline: float | None, arrived: Callable[[], object]) -> None:
+        """Take the reading turn and read once, or wait while another thread reads.
+
+        Returns when something has changed: octets were read, `arrived` is true, or the connection
+        closed. Raises STOMPTimeout when nothing did until `deadline`.
+        """
+        with self._turn:
+            while self._reading and not arrived():
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise STOMPTimeout("no frame came in time")
+                self._turn.wait(left)
+            if arrived() or not self.open:
+                return
+            self._reading = True
+        try:
+            self._take(deadline)
+        finally:
+            with self._turn:
+                self._reading = False
+                closed = not self.open
+                self._turn.notify_all()
+            if closed:
+                self._give_back()
+
+    def _take(self, deadline: float | None) -> None:
+        """Read once and sort what is complete; the reading turn is this thread's."""
+        try:
+            data = self._transport.recv(deadline)
+            if not data:
+                where = " inside a frame" if self._decoder.unfinished else ""
+                raise STOMPClosed(f"the broker closed the connection{where}")
+            self._decoder.feed(data)
+            for frame in self._decoder.frames():
+                self._sort(frame)
+        except STOMPTimeout:
+            raise STOMPTimeout("no frame came in time") from None
+        except STOMPError as error:
+            self.close(error)
+        except OSError as error:
+            self.close(STOMPClosed(f"the connection broke: {error.strerror or error}"))
+
+    def _sort(self, frame: STOMPFrame) -> None:
+        """Keep a receipt that is awaited in here aside; all else goes into the inbox."""
+        if frame.Command == "RECEIPT":
+            receipt = frame.Headers.get("receipt-id", "")
+            if receipt in self._awaited:
+                self._awaited[receipt] = frame
+                return
+        self._inbox.append(frame)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether frames can be sent: it is open and nobody is leaving."""
+        return self.open and not self._leaving
+
+    def close(self, reason: STOMPError | None) -> None:
+        """End it and wake all who wait on it; the first call alone has an effect."""
+        with self._turn:
+            if not self.open:
+                return
+            self.open = False
+            self.close_reason = None if self._leaving else reason  # a goodbye ends in EOF, too
+            self._transport.shutdown()
+            reader_gives_back = self._reading
+            self._turn.notify_all()
+        if not reader_gives_back:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        with self._sending:  # else the descriptor could be closed, and reused, under a writer
+            self._transport.close()

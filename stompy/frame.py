@@ -1,0 +1,140 @@
+"""A STOMP frame as a value, and the acknowledgement modes."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stompy.errors import STOMPBodyError, STOMPProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEXT_TYPE = "text/plain;charset=utf-8"
+
+
+class AckMode(enum.StrEnum):
+    """How a subscription's messages are acknowledged (STOMP 1.2, "SUBSCRIBE ack Header")."""
+
+    Auto = "auto"
+    """A message counts as processed once it was sent to the client."""
+    Client = "client"
+    """An ACK covers its message and all earlier ones of the subscription."""
+    ClientInd = "client-individual"
+    """An ACK covers its message alone."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise STOMPProtocolError(
+            f"no ack mode {str(value)[:40]!r}", hint=f"choose among {', '.join(cls)}"
+        )
+
+
+class STOMPFrame:
+    """One frame: a command, headers and a body (STOMP 1.2, "STOMP Frames").
+
+    Attributes:
+        Command: ``"MESSAGE"``, ``"RECEIPT"``, ``"ERROR"``, …
+        Headers: names and values, unescaped; of a repeated header the first entry ("Repeated
+            Header Entries").
+        Body: always bytes; `text` and `json` decode it when asked.
+
+    Example:
+        >>> frame = STOMPFrame("MESSAGE", {"destination": "/queue/Q"}, b'{"price": 3}')
+        >>> frame["destination"], frame.get("priority", "4"), "priority" in frame
+        ('/queue/Q', '4', False)
+        >>> frame.json
+        {'price': 3}
+    """
+
+    __slots__ = ("Body", "Command", "Headers")
+
+    def __init__(
+        self, command: str, headers: Mapping[str, str] | None = None, body: bytes | str = b""
+    ) -> None:
+        self.Command = command
+        self.Headers: dict[str, str] = dict(headers) if headers else {}
+        self.Body: bytes = body.encode() if isinstance(body, str) else body
+
+    def headers(self) -> dict[str, str]:
+        """A copy of the headers."""
+        return dict(self.Headers)
+
+    def __getitem__(self, name: str) -> str:
+        return self.Headers[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of header `name`, or `default`."""
+        return self.Headers.get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.Headers
+
+    # Without this, `for name in frame` would fall back on __getitem__ and fail with KeyError: 0.
+    __iter__ = None
+
+    @property
+    def destination(self) -> str:
+        """The ``destination`` header; KeyError when the frame has none."""
+        return self.Headers["destination"]
+
+    @property
+    def text(self) -> str:
+        """The body decoded by the charset in ``content-type``, else as UTF-8.
+
+        Raises:
+            STOMPBodyError: the body is not text in that charset.
+        """
+        charset = charset_of(self.Headers.get("content-type", ""))
+        try:
+            return self.Body.decode(charset)
+        except (UnicodeDecodeError, LookupError) as error:
+            raise STOMPBodyError(
+                f"the body is no {charset} text: {error}", hint="read the bytes in frame.Body"
+            ) from error
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON.
+
+        Raises:
+            STOMPBodyError: the body is not JSON.
+        """
+        import json  # importing stompy stays cheap for those who never ask
+
+        try:
+            return json.loads(self.text)
+        except json.JSONDecodeError as error:
+            raise STOMPBodyError(f"the body is no JSON: {error}") from error
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, STOMPFrame):
+            return NotImplemented
+        return (self.Command, self.Headers, self.Body) == (
+            other.Command,
+            other.Headers,
+            other.Body,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # headers may change
+
+    def __repr__(self) -> str:
+        headers = {
+            name: "***" if name == "passcode" else value for name, value in self.Headers.items()
+        }
+        body = self.Body if len(self.Body) <= 60 else self.Body[:57] + b"..."
+        return f"<STOMPFrame {self.Command} {headers} {body!r} {len(self.Body)} bytes>"
+
+
+def charset_of(content_type: str) -> str:
+    """The charset that a ``content-type`` names, else UTF-8 (STOMP 1.2, "Header content-type").
+
+    Example:
+        >>> charset_of("text/plain; charset=latin-1"), charset_of("application/json")
+        ('latin-1', 'utf-8')
+    """
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower() or "utf-8"
+    return "utf-8"

@@ -1,0 +1,94 @@
+"""StompWidget: what a session receives, live in the browser, also while a cell runs.
+
+Every message is a whole window (the counts and the newest rows), so that one that is lost does
+no harm, and the rate of the stream does not matter. A page that is loaded later asks for the
+``_snapshot`` trait, which is made when it is asked for: no thread ever sets it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from stompy_jupyter.display import FRAME_COLUMNS, frame_rows, visible
+from stompy_jupyter.publisher import publisher
+
+if TYPE_CHECKING:
+    from stompy_jupyter.session import StompSession
+    from stompy_jupyter.stream import FrameStream
+
+ROWS = 10
+"""How many rows of a stream the window shows."""
+
+_STATIC = pathlib.Path(__file__).parent / "static"
+
+
+class StompWidget(anywidget.AnyWidget):
+    """A live view of a session's streams: how many frames have come, and the last ten.
+
+    Args:
+        session: the session.
+        streams: the streams to show; all of the session, also later ones, when none is given.
+
+    Example:
+        >>> StompWidget(session, prices)
+    """
+
+    _esm = _STATIC / "widget.js"
+    _css = _STATIC / "widget.css"
+    _snapshot = traitlets.Any().tag(sync=True, to_json=lambda _, widget: widget.window())
+
+    def __init__(self, session: StompSession, *streams: FrameStream) -> None:
+        self._session = session
+        self._chosen = streams
+        self._numbers = itertools.count(1)
+        self._number = 0
+        self._shown: object = None
+        super().__init__()
+        publisher.add(self)
+
+    def window(self) -> dict[str, Any]:
+        """What the browser is to show now."""
+        return {
+            "kind": "window",
+            "seq": self._number,
+            "session": {"address": self._session.address, "state": self._session.state},
+            "streams": [_stream_window(stream) for stream in self._streams()],
+        }
+
+    def news(self) -> dict[str, Any] | None:
+        """The window, when it differs from what was sent last; for the publisher's thread."""
+        state = (
+            self._session.state,
+            [(stream.table, stream.received, stream.live) for stream in self._streams()],
+        )
+        if state == self._shown:
+            return None
+        self._shown = state
+        self._number = next(self._numbers)
+        return self.window()
+
+    def close(self) -> None:
+        """Take the widget off the page and stop updating it."""
+        publisher.remove(self)
+        super().close()
+
+    def _streams(self) -> list[FrameStream]:
+        return list(self._chosen or self._session.streams.values())
+
+
+def _stream_window(stream: FrameStream) -> dict[str, Any]:
+    first, rows = stream.table.last(ROWS)
+    return {
+        "name": visible(stream.name),
+        "destination": visible(stream.destination),
+        "received": first + len(rows),
+        "dropped": stream.dropped,
+        "error": visible(stream.error.Message) if stream.error else None,
+        "columns": list(FRAME_COLUMNS),
+        "rows": frame_rows(first, rows),
+    }

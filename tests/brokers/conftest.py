@@ -1,0 +1,75 @@
+"""Real brokers as fixtures, each started once per test session."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+import stompy
+from stompy.broker import Broker
+from tests.brokers.servers import (
+    Server,
+    activemq,
+    missing_activemq,
+    missing_rabbitmq,
+    rabbitmq,
+)
+from tests.requirements import need
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running RabbitMQ of this session's own."""
+    need(missing_rabbitmq())
+    with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def activemq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running ActiveMQ Classic of this session's own."""
+    need(missing_activemq())
+    with activemq(tmp_path_factory.mktemp("activemq")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[Server]:
+    """The embedded broker, as one more server of the same kind."""
+    with Broker() as broker:
+        host, port = broker.address
+        yield Server("embedded", host, port, None, None)
+
+
+@pytest.fixture(params=["embedded", "rabbitmq", "activemq"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each broker in turn: what a test does with it must hold for all."""
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Callable[..., stompy.STOMPClient]]:
+    """`connect(**more)` gives a client of the server; all are disconnected afterwards."""
+    with ExitStack() as clients:
+
+        def connect(**more: Any) -> stompy.STOMPClient:
+            address = (server.host, server.port)
+            client = stompy.connect(address, login=server.login, passcode=server.passcode, **more)
+            return clients.enter_context(client)
+
+        yield connect
+
+
+@pytest.fixture
+def queue() -> str:
+    """A queue that no other test uses."""
+    return f"/queue/test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic that no other test uses."""
+    return f"/topic/test-{uuid.uuid4().hex}"

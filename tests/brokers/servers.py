@@ -1,0 +1,300 @@
+"""Private brokers for tests: RabbitMQ and ActiveMQ Classic.
+
+Each one listens on 127.0.0.1 only, on ports of its own, keeps all its files in the folder it is
+given, and is gone when its `with` block ends.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.1
+ATTEMPT_SECONDS = 5.0
+
+# The rabbitmq-server found on the PATH changes to the user rabbitmq or refuses; this one does not.
+RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+ACTIVEMQ_HOME = Path("/usr/share/activemq")
+ACTIVEMQ_JAR = ACTIVEMQ_HOME / "bin" / "activemq.jar"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A broker that answers STOMP at host:port."""
+
+    name: str
+    host: str
+    port: int
+    login: str | None
+    passcode: str | None
+    web_port: int | None = None
+    """Where STOMP over WebSocket is served, at the path /ws, if it is."""
+    stop: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    """Ends the broker now, for tests of what happens then; it cannot be started again."""
+
+
+def missing_rabbitmq() -> str | None:
+    """Say what to install before `rabbitmq` can work here, or None if nothing."""
+    if RABBITMQ_SERVER.exists() and shutil.which("erl") and shutil.which("epmd"):
+        return None
+    return "rabbitmq-server is not installed: sudo apt-get install rabbitmq-server"
+
+
+def missing_activemq() -> str | None:
+    """Say what to install before `activemq` can work here, or None if nothing."""
+    if not ACTIVEMQ_JAR.exists():
+        return "activemq is not installed: sudo apt-get install activemq"
+    if not shutil.which("java"):
+        return "java is not installed: sudo apt-get install default-jre-headless"
+    return None
+
+
+@contextmanager
+def rabbitmq(folder: Path) -> Iterator[Server]:
+    """Run a RabbitMQ that serves STOMP and STOMP over WebSocket (at /ws of the web port)."""
+    folder = _made(folder)
+    stomp, web, node, epmd = (_free_port() for _ in range(4))
+    _write_rabbitmq_files(folder, stomp, web)
+    environment = _rabbitmq_environment(folder, node, epmd)
+    with (
+        _epmd(folder, epmd),
+        _running("RabbitMQ", [str(RABBITMQ_SERVER)], folder, environment) as process,
+    ):
+        process.wait_until(lambda: _answers_stomp(stomp, "guest", "guest") and _listens(web))
+        yield Server("rabbitmq", HOST, stomp, "guest", "guest", web, process.end)
+
+
+@contextmanager
+def activemq(folder: Path) -> Iterator[Server]:
+    """Run an ActiveMQ Classic that serves STOMP and lets everybody in."""
+    folder = _made(folder)
+    stomp = _free_port()
+    _write_activemq_files(folder, stomp)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    with _running("ActiveMQ", _activemq_command(folder), folder, environment) as process:
+        process.wait_until(lambda: _answers_stomp(stomp, None, None))
+        yield Server("activemq", HOST, stomp, None, None, stop=process.end)
+
+
+@contextmanager
+def _epmd(folder: Path, port: int) -> Iterator[None]:
+    """Run an Erlang port mapper of our own.
+
+    RabbitMQ does not start without one, and the one it would start by itself outlives it.
+    """
+    command = ["epmd", "-port", str(port), "-address", HOST]
+    environment = {"PATH": os.environ["PATH"]}
+    with _running("epmd", command, folder, environment) as process:
+        process.wait_until(lambda: _listens(port))
+        yield
+
+
+def _write_rabbitmq_files(folder: Path, stomp: int, web: int) -> None:
+    """Write the configuration that `_rabbitmq_environment` points to."""
+    (folder / "conf.d").mkdir(exist_ok=True)
+    (folder / "environment.conf").write_text("")
+    (folder / "advanced.config").write_text("[].\n")
+    (folder / "enabled_plugins").write_text("[rabbitmq_stomp,rabbitmq_web_stomp].\n")
+    (folder / "rabbitmq.conf").write_text(
+        "listeners.tcp = none\n"
+        f"stomp.listeners.tcp.1 = {HOST}:{stomp}\n"
+        f"web_stomp.tcp.ip = {HOST}\n"
+        f"web_stomp.tcp.port = {web}\n"
+    )
+
+
+def _rabbitmq_environment(folder: Path, node: int, epmd: int) -> dict[str, str]:
+    """Return the environment that keeps RabbitMQ to its folder, its ports and 127.0.0.1."""
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),  # the Erlang cookie goes there
+        "ERL_EPMD_PORT": str(epmd),
+        "ERL_FLAGS": "-start_epmd false",
+        "RABBITMQ_NODENAME": f"stompy-{node}@localhost",
+        "RABBITMQ_DIST_PORT": str(node),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        # Without these three it would also read what it finds in /etc/rabbitmq.
+        "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "environment.conf"),
+    }
+
+
+def _activemq_command(folder: Path) -> list[str]:
+    """Return the command that runs ActiveMQ in the foreground, with `folder` as its directory."""
+    return [
+        "java",
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",  # starts sooner, and no test runs long enough to miss the rest
+        "-XX:-UsePerfData",  # which would be a file outside the folder
+        f"-Djava.io.tmpdir={folder}",
+        f"-Dactivemq.home={ACTIVEMQ_HOME}",
+        f"-Dactivemq.base={folder}",
+        f"-Dactivemq.conf={folder / 'conf'}",
+        f"-Dactivemq.data={folder / 'data'}",
+        "-jar",
+        str(ACTIVEMQ_JAR),
+        "start",
+        "xbean:file:conf/activemq.xml",  # relative: a folder's name need not be a valid URI
+    ]
+
+
+# The schemas are not fetched: the jars bring them.
+ACTIVEMQ_XML = """\
+<beans xmlns="http://www.springframework.org/schema/beans"
+       xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+       xsi:schemaLocation="
+         http://www.springframework.org/schema/beans
+         http://www.springframework.org/schema/beans/spring-beans.xsd
+         http://activemq.apache.org/schema/core
+         http://activemq.apache.org/schema/core/activemq-core.xsd">
+  <broker xmlns="http://activemq.apache.org/schema/core" brokerName="stompy"
+          dataDirectory="data" persistent="false" useJmx="false">
+    <transportConnectors>
+      <transportConnector name="stomp" uri="stomp://{host}:{port}"/>
+    </transportConnectors>
+  </broker>
+</beans>
+"""
+
+LOG4J_PROPERTIES = """\
+log4j.rootLogger=INFO, console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d %-5p %c{1}: %m%n
+"""
+
+
+def _write_activemq_files(folder: Path, stomp: int) -> None:
+    """Write the configuration that `_activemq_command` points to."""
+    (folder / "conf").mkdir(exist_ok=True)
+    (folder / "conf" / "activemq.xml").write_text(ACTIVEMQ_XML.format(host=HOST, port=stomp))
+    (folder / "conf" / "log4j.properties").write_text(LOG4J_PROPERTIES)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A running program that leads a process group of its own, and the file it writes to."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def exited(self) -> bool:
+        """Say whether the program has ended."""
+        if self.popen.returncode is not None:
+            return True
+        # Not poll(): that lets go of the process id, which then may come to name a stranger's
+        # group while the rest of this one is still to be ended.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.popen.pid, options) is not None
+
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Return once ready() is true; RuntimeError if the program ends or time is up before."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if self.exited():
+                raise RuntimeError(f"{self.name} ended while starting:\n{self.tail()}")
+            if ready():
+                return
+            if time.monotonic() > deadline:
+                late = f"{self.name} was not ready within {START_SECONDS:.0f} s"
+                raise RuntimeError(f"{late}:\n{self.tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def tail(self, lines: int = 40) -> str:
+        """Return the last lines that the program wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def end(self) -> None:
+        """End the program and its group: ask, wait a while, then kill whatever is left."""
+        if self.popen.returncode is not None:
+            return
+        os.killpg(self.popen.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not self.exited() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+@contextmanager
+def _running(
+    name: str, command: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[_Process]:
+    """Run a command in the folder, its output going to a file there, and end it afterwards."""
+    log = folder / f"{name.lower()}.log"
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for the tests: they end this
+        )
+    process = _Process(name, popen, log)
+    try:
+        yield process
+    finally:
+        process.end()
+
+
+def _made(folder: Path) -> Path:
+    """Return the folder as an absolute path, made if it was not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+def _free_port() -> int:
+    """Return a port of 127.0.0.1 that is free, and that nobody else is given for a while.
+
+    The connection closed here leaves the port in TIME_WAIT for a minute. In that state it is not
+    handed out to those who ask for any free port, while a server that names it can have it.
+    """
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        with socket.create_connection((HOST, port)) as client:
+            accepted, _ = listener.accept()
+            accepted.close()
+            client.recv(1)  # only the end that closes first is left in TIME_WAIT
+    return port
+
+
+def _listens(port: int) -> bool:
+    """Say whether something takes connections on the port."""
+    try:
+        socket.create_connection((HOST, port), timeout=ATTEMPT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _answers_stomp(port: int, login: str | None, passcode: str | None) -> bool:
+    """Say whether a STOMP broker on the port lets us in."""
+    headers = ["accept-version:1.2", "host:/"]
+    if login is not None:
+        headers += [f"login:{login}", f"passcode:{passcode}"]
+    frame = "\n".join(["CONNECT", *headers, "", "\0"]).encode()
+    try:
+        with socket.create_connection((HOST, port), timeout=ATTEMPT_SECONDS) as connection:
+            connection.sendall(frame)
+            return connection.makefile("rb").readline().strip() == b"CONNECTED"
+    except OSError:
+        return False

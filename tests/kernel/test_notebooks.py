@@ -1,0 +1,78 @@
+"""Every notebook runs from top to bottom in a real kernel."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+Notebook = nbformat.NotebookNode
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.name for path in NOTEBOOKS][:1] == ["01-quickstart.ipynb"]
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Notebook:
+    """Each notebook in turn, run from top to bottom."""
+    notebook = nbformat.read(request.param, as_version=4)
+    folder = tmp_path_factory.mktemp(request.param.stem)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=60, resources=resources).execute()
+    notebook.metadata["name"] = request.param.name
+    return notebook
+
+
+def outputs(notebook: Notebook) -> dict[str, list[Any]]:
+    """The outputs of the code cells by their first lines."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return {cell.source.splitlines()[0]: cell.outputs for cell in code}
+
+
+def test_the_notebook_runs_without_an_error(executed: Notebook) -> None:
+    shown = list(chain.from_iterable(outputs(executed).values()))
+    assert shown
+    for output in shown:
+        assert output.output_type != "error", output
+        assert output.get("name") != "stderr", output
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs, f"clear the outputs of {path.name} before you commit it"
+            assert cell.execution_count is None
+
+
+@pytest.mark.parametrize("executed", NOTEBOOKS[:1], ids=lambda path: path.stem, indirect=True)
+def test_the_quickstart_shows_what_it_promises(executed: Notebook) -> None:
+    shown = outputs(executed)
+
+    stream = shown["%stomp_subscribe /topic/prices --as prices"][0].data
+    assert "application/vnd.jupyter.widget-view+json" in stream
+    assert stream["text/plain"] == "<FrameStream /topic/prices: 0 frames, live>"
+
+    dtypes = shown["prices.df.dtypes"][0].data["text/plain"]
+    for column, dtype in {
+        "received_at": "datetime64[us, UTC]",
+        "size": "int64",
+        "price": "float64",
+        "timestamp": "datetime64[ms, UTC]",
+        "symbol": "str",
+    }.items():
+        assert f"\n{column} " in f"\n{dtypes}"
+        assert dtype in next(line for line in dtypes.splitlines() if line.startswith(f"{column} "))
+
+    before, during, after = eval(shown["import threading"][0].data["text/plain"])
+    assert before == 301
+    assert before < during < after == 401
+    assert any("image/png" in output.get("data", {}) for output in shown["%matplotlib inline"])
