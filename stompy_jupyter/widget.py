@@ -88,6 +88,7 @@ def _stream_window(stream: FrameStream) -> dict[str, Any]:
         "destination": visible(stream.destination),
         "received": first + len(rows),
         "dropped": stream.dropped,
+        "live": stream.live,
         "error": visible(stream.error.Message) if stream.error else None,
         "columns": list(FRAME_COLUMNS),
         "rows": frame_rows(first, rows),

@@ -7,6 +7,7 @@ export class StreamView {
   readonly root: HTMLElement;
   readonly #name = make("span", "stompy-name");
   readonly #destination = make("span", "stompy-destination");
+  readonly #ended = make("span", "stompy-ended");
   readonly #dropped = make("span", "stompy-dropped");
   readonly #count = make("span", "stompy-count");
   readonly #error = make("p", "stompy-error");
@@ -15,8 +16,8 @@ export class StreamView {
 
   constructor(name: string) {
     this.#error.setAttribute("role", "alert");
-    // The count stays where it is when "dropped" turns up beside it.
-    const numbers = make("span", "stompy-numbers", this.#dropped, this.#count);
+    // The count stays where it is when others turn up beside it.
+    const numbers = make("span", "stompy-numbers", this.#ended, this.#dropped, this.#count);
     this.root = make(
       "section",
       "stompy-stream",
@@ -30,14 +31,15 @@ export class StreamView {
   }
 
   draw(stream: StreamWindow): void {
-    const { name, destination, received, dropped, error, columns, rows } = stream;
+    const { name, destination, received, dropped, live, error, columns, rows } = stream;
     showText(this.#name, name === destination ? null : name);
     setText(this.#destination, destination);
+    showText(this.#ended, live ? null : "ended");
     showText(this.#dropped, dropped > 0 ? `${count(dropped)} dropped` : null);
     setText(this.#count, received === 1 ? "1 frame" : `${count(received)} frames`);
     showText(this.#error, error);
     this.#frames.draw(destination, columns, rows);
-    const silent = received === 0 && rows.length === 0;
+    const silent = live && received === 0 && rows.length === 0;
     showText(
       this.#help,
       silent ? `No frames yet on ${destination}. Try: %%stomp_send ${destination}` : null,

@@ -37,7 +37,6 @@ export class FrameTable {
       return;
     }
     this.#columns = columns;
-    this.#table.style.setProperty("--stompy-columns", String(columns.length));
     this.#head.replaceChildren(
       ...columns.map((column) => {
         const cell = make("th");

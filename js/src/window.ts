@@ -6,6 +6,8 @@ export interface StreamWindow {
   destination: string;
   received: number;
   dropped: number;
+  /** Whether more frames can come. */
+  live: boolean;
   error: string | null;
   columns: string[];
   rows: string[][];
@@ -41,6 +43,7 @@ function isStream(value: unknown): boolean {
     isText(value["destination"]) &&
     isCount(value["received"]) &&
     isCount(value["dropped"]) &&
+    typeof value["live"] === "boolean" &&
     (value["error"] === null || isText(value["error"])) &&
     isArrayOf(value["columns"], isText) &&
     isArrayOf(value["rows"], (row) => isArrayOf(row, isText))

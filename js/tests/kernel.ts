@@ -62,6 +62,7 @@ export function stream(changes: Partial<StreamWindow> = {}): StreamWindow {
     destination: "/topic/ticks",
     received: 1234,
     dropped: 0,
+    live: true,
     error: null,
     columns: ["n", "body"],
     rows: [

@@ -58,6 +58,14 @@ describe("the head line", () => {
     draw(stream({ dropped: 4321 }));
     expect(visible(".stompy-dropped").map((node) => node.textContent)).toEqual(["4,321 dropped"]);
   });
+
+  test("says when no more can come, and then asks for none", () => {
+    draw();
+    expect(visible(".stompy-ended")).toEqual([]);
+    draw(stream({ live: false, received: 0, rows: [] }));
+    expect(visible(".stompy-ended").map((node) => node.textContent)).toEqual(["ended"]);
+    expect(visible(".stompy-help")).toEqual([]);
+  });
 });
 
 test("an error is an alert while it lasts", () => {

@@ -66,16 +66,18 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take octets from the client and do what their frames ask for."""
-        if self.closing:
-            return
-        self._decoder.feed(data)
+        if not self.closing:
+            self._decoder.feed(data)
+            self._handle_complete()
+
+    def _handle_complete(self) -> None:
         try:
             for frame in self._decoder.frames():
                 self._handle(frame)
                 if self.closing:
                     return
         except STOMPProtocolError as error:
-            self._error(Refusal("malformed frame", f"{error}"), None)
+            self._error(Refusal("malformed frame", str(error)), None)
 
     def take_output(self) -> bytes:
         """What is to be sent to the client since the last call."""
