@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stompy.errors import STOMPAddressError
 
 DEFAULT_PORT = 61613
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_SPACE = re.compile(r"\s")
+_HOST = re.compile(r"[^\s/@\x00-\x1f]+")
 
 
 class Address(NamedTuple):
@@ -45,9 +50,7 @@ def parse_addresses(given: Any) -> list[Address]:
         >>> parse_addresses([("a.example", 61613), "b.example:61614"])
         [Address('a.example:61613'), Address('b.example:61614')]
     """
-    if isinstance(given, list) or (
-        isinstance(given, tuple) and not isinstance(given, Address) and not _is_pair(given)
-    ):
+    if isinstance(given, list) or (isinstance(given, tuple) and not _is_one(given)):
         addresses = [parse_address(item) for item in given]
     else:
         addresses = [parse_address(given)]
@@ -56,8 +59,13 @@ def parse_addresses(given: Any) -> list[Address]:
     return addresses
 
 
-def _is_pair(given: tuple[Any, ...]) -> bool:
-    return len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], int)
+def _is_one(given: tuple[Any, ...]) -> bool:
+    """Whether a tuple is a host and a port, right or wrong, rather than several addresses."""
+    if isinstance(given, Address):
+        return True
+    if len(given) != 2 or isinstance(given[1], tuple | list):
+        return False
+    return not isinstance(given[1], str) or given[1].isdigit()
 
 
 def parse_address(given: Any) -> Address:
@@ -77,29 +85,30 @@ def parse_address(given: Any) -> Address:
         return given
     if isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], str):
         host, port = given
-        if not host or not isinstance(port, int) or not 0 < port < 65536:
-            raise _no_address(f"({host!r}, {port!r})")
+        if not _HOST.fullmatch(host) or type(port) is not int or not 0 < port < 65536:
+            raise _no_address(f"({_without_credentials(host)!r}, {port!r})")
         return Address(host, port)
     if isinstance(given, str) and given.strip():
         return _parse_text(given.strip())
-    raise _no_address(repr(given))
+    raise _no_address(repr(given) if isinstance(given, str) else f"a {type(given).__name__}")
 
 
 def _parse_text(text: str) -> Address:
     scheme, separator, _ = text.partition("://")
-    if separator and scheme.lower() != "stomp":
+    if separator and _SCHEME.fullmatch(scheme) and scheme.lower() != "stomp":
         raise STOMPAddressError(
             f"cannot connect by {scheme.lower()}://: this release connects over plain TCP",
             hint="write stomp://host:port or host:port",
         )
-    shown = text.rpartition("@")[2]  # an error must not repeat a passcode
     try:
         url = urlsplit(text if separator else f"stomp://{text}")
         host, port = url.hostname, url.port
     except ValueError:
-        raise _no_address(repr(shown)) from None
-    if not host or port == 0 or url.query or url.fragment or any(c.isspace() for c in text):
-        raise _no_address(repr(shown))
+        raise _no_address(repr(_without_credentials(text))) from None
+    further = url.query or url.fragment or "@" in url.path or url.scheme != "stomp"
+    if not _HOST.fullmatch(host or "") or port == 0 or further or _SPACE.search(text):
+        raise _no_address(repr(_without_credentials(text)))
+    assert host is not None
     return Address(
         host,
         DEFAULT_PORT if port is None else port,
@@ -107,6 +116,11 @@ def _parse_text(text: str) -> Address:
         passcode=unquote(url.password) if url.password else None,
         vhost=unquote(url.path[1:]) or None,
     )
+
+
+def _without_credentials(text: str) -> str:
+    """What an error may repeat of an address that was not understood: it may hold a passcode."""
+    return text.rpartition("@")[2]
 
 
 def _no_address(shown: str) -> STOMPAddressError:

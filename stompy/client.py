@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from stompy.errors import (
     STOMPConnectError,
     STOMPError,
     STOMPProtocolError,
+    STOMPTimeout,
+    broker_error,
 )
 from stompy.frame import TEXT_TYPE, AckMode, STOMPFrame, charset_of
 from stompy.handshake import connect_one
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
     from stompy.connection import Connection
 
 __all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
+
+_ANSWER_HEADERS = {
+    "1.0": {"message-id": "message-id"},
+    "1.1": {"message-id": "message-id", "subscription": "subscription"},
+    "1.2": {"id": "ack"},
+}
+"""The headers of ACK and NACK, and which header of MESSAGE each is taken from."""
 
 CONNECT_LIMIT = 8.0
 """Seconds that one address may take to answer CONNECT, all phases together."""
@@ -295,7 +305,9 @@ class STOMPClient:
         Example:
             >>> receipt = client.message("/queue/Q", b"...", receipt=True)
         """
-        fields = {"destination": destination, "message-id": id, **headers}
+        fields = {**headers, "destination": destination}
+        if id is not None:
+            fields["message-id"] = id
         return self.send("SEND", fields, body, transaction, receipt, **kv_headers)
 
     def _live(self) -> Connection:
@@ -337,7 +349,7 @@ class STOMPClient:
             STOMPError: the mode is none of the three, or the id is in use.
         """
         mode = AckMode(ack_mode)
-        sub_id = self._new_subscription_id() if id is None else id
+        sub_id = self._new_subscription_id() if id is None else str(id)
         if sub_id in self._subscriptions:
             raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
         # Entered before it is sent: the first MESSAGE may be there before this method returns.
@@ -421,22 +433,25 @@ class STOMPClient:
         receipt: bool | str,
         kv_headers: dict[str, Any],
     ) -> str | None:
-        names = {"1.2": ["ack"], "1.1": ["message-id", "subscription"], "1.0": ["message-id"]}
+        needed = _ANSWER_HEADERS[self.version]
         if isinstance(ack, STOMPFrame):
-            missing = [name for name in names[self.version] if name not in ack]
+            missing = [source for source in needed.values() if source not in ack]
             if missing:
                 raise STOMPProtocolError(
                     f"a {ack.Command} frame without {missing[0]} cannot be answered by {command}",
                     hint="subscribe with ack_mode='client' or 'client-individual'",
                 )
-            fields = {name: ack[name] for name in names[self.version]}
-            if self.version == "1.2":
-                fields = {"id": ack["ack"]}
-        elif self.version == "1.2":
+            fields = {name: ack[source] for name, source in needed.items()}
+        elif self.version != "1.2":
+            raise STOMPProtocolError(
+                f"in STOMP {self.version} {command} needs the frame, not one header of it",
+                hint=f"client.{command.lower()}(frame)",
+            )
+        elif ack and isinstance(ack, str):
             fields = {"id": ack}
         else:
             raise STOMPProtocolError(
-                f"in STOMP {self.version} {command} needs the frame, not one header of it",
+                f"{command} needs the frame or its ack header, not {ack!r}",
                 hint=f"client.{command.lower()}(frame)",
             )
         return self.send(command, fields, transaction=transaction, receipt=receipt, **kv_headers)
@@ -449,7 +464,10 @@ class STOMPClient:
         if subscription is None or not subscription.send_acks or not self.Connected:
             return
         if "ack" in frame or self.version != "1.2":
-            self.ack(frame, transaction)
+            # The message is at hand, and the broker will send it again: it is not lost, here or
+            # there, when the connection breaks now. The next wait says that it did.
+            with contextlib.suppress(STOMPClosed, STOMPTimeout):
+                self.ack(frame, transaction)
 
     # -- transactions ------------------------------------------------------------------------
 
@@ -547,16 +565,6 @@ class STOMPClient:
         return None
 
 
-def broker_error(frame: STOMPFrame) -> STOMPError:
-    """The exception for an ERROR frame (STOMP 1.2, "ERROR"): its ``message`` and its body's
-    first line, which for some brokers is the part that explains."""
-    title = frame.get("message", "").strip()
-    lines = frame.Body.decode("utf-8", "replace").strip().splitlines()
-    detail = lines[0].strip() if lines else ""
-    parts = [part for part in (title, detail if detail != title else "") if part]
-    return STOMPError(f"the broker says: {'; '.join(parts) or 'ERROR, without a reason'}", frame)
-
-
 def _header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
     """Header values as text; those that are None are left out."""
     texts = {}
@@ -578,7 +586,7 @@ def _payload(fields: dict[str, str], body: str | bytes) -> bytes:
     if isinstance(body, str):
         try:
             return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
-        except (UnicodeEncodeError, LookupError) as error:
+        except (LookupError, ValueError) as error:
             raise STOMPProtocolError(
                 f"the text does not go into {fields['content-type']}: {error}",
                 hint="name another charset, or send bytes",

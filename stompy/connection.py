@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from stompy.frame import STOMPFrame
     from stompy.transport import SocketTransport
@@ -33,19 +33,18 @@ class Connection:
         close_reason: why it ended; None while it is open and when this side closed it.
     """
 
-    def __init__(
-        self, transport: SocketTransport, decoder: FrameDecoder, early: Iterable[STOMPFrame] = ()
-    ) -> None:
+    def __init__(self, transport: SocketTransport, decoder: FrameDecoder) -> None:
         self.open = True
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
-        self._inbox = deque(early)
+        self._inbox: deque[STOMPFrame] = deque()
         self._awaited: dict[str, STOMPFrame | None] = {}  # receipts that nobody else shall see
         self._leaving = False
         self._reading = False
         self._turn = threading.Condition()  # guards the four flags above
         self._sending = threading.Lock()
+        self._sort_complete()  # frames may have come right behind CONNECTED
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -114,6 +113,10 @@ class Connection:
                 if self._ended():
                     return None
             self._read(deadline, self._inbox.__len__)
+            # Octets that make no frame, heart-beats among them, do not put the deadline off.
+            late = deadline is not None and time.monotonic() > deadline
+            if late and self.open and not self._inbox:
+                raise STOMPTimeout("no frame came in time")
 
     def _ended(self) -> bool:
         if self.open or self._reading or self._inbox:
@@ -132,12 +135,14 @@ class Connection:
                 return
             self._leaving = True
         self._awaited[receipt] = None
-        # A peer that does not hear a goodbye is gone all the same.
-        with contextlib.suppress(STOMPError):
-            self._send(data, deadline, last=True)
-            while self.open and self._awaited[receipt] is None:
-                self._read(deadline, lambda: self._awaited[receipt])
-        self.close(None)
+        try:
+            # A peer that does not hear a goodbye is gone all the same.
+            with contextlib.suppress(STOMPError):
+                self._send(data, deadline, last=True)
+                while self.open and self._awaited[receipt] is None:
+                    self._read(deadline, lambda: self._awaited[receipt])
+        finally:
+            self.close(None)
 
     def _read(self, deadline: float | None, arrived: Callable[[], object]) -> None:
         """Take the reading turn and read once, or wait while another thread reads.
@@ -172,14 +177,22 @@ class Connection:
                 where = " inside a frame" if self._decoder.unfinished else ""
                 raise STOMPClosed(f"the broker closed the connection{where}")
             self._decoder.feed(data)
-            for frame in self._decoder.frames():
-                self._sort(frame)
         except STOMPTimeout:
             raise STOMPTimeout("no frame came in time") from None
-        except STOMPError as error:
+        except STOMPClosed as error:
             self.close(error)
         except OSError as error:
             self.close(STOMPClosed(f"the connection broke: {error.strerror or error}"))
+        else:
+            self._sort_complete()
+
+    def _sort_complete(self) -> None:
+        """Sort the frames that the decoder has complete."""
+        try:
+            for frame in self._decoder.frames():
+                self._sort(frame)
+        except STOMPProtocolError as error:
+            self.close(error)
 
     def _sort(self, frame: STOMPFrame) -> None:
         """Keep a receipt that is awaited in here aside; all else goes into the inbox."""

@@ -87,3 +87,24 @@ class STOMPConnectError(STOMPError, ConnectionError):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows (IPython asks for this name): the lines that help, no stack."""
         return f"{type(self).__name__}: {self}".splitlines()
+
+
+def error_text(frame: STOMPFrame) -> str:
+    """What an ERROR frame says (STOMP 1.2, "ERROR"), in one line.
+
+    That is its ``message`` and the first line of its body: for some brokers the one explains, for
+    some the other, and the body may be a stack trace.
+    """
+    title = _first_line(frame.get("message", ""))
+    detail = _first_line(frame.Body.decode("utf-8", "replace"))
+    parts = [title, detail if detail not in title else ""]
+    return "; ".join(filter(None, parts)) or "ERROR, without a reason"
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "").strip()
+
+
+def broker_error(frame: STOMPFrame) -> STOMPError:
+    """The exception for an ERROR frame."""
+    return STOMPError(f"the broker says: {error_text(frame)}", frame)

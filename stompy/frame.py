@@ -88,7 +88,7 @@ class STOMPFrame:
         charset = charset_of(self.Headers.get("content-type", ""))
         try:
             return self.Body.decode(charset)
-        except (UnicodeDecodeError, LookupError) as error:
+        except (LookupError, ValueError) as error:  # of a charset, anything may be wrong
             raise STOMPBodyError(
                 f"the body is no {charset} text: {error}", hint="read the bytes in frame.Body"
             ) from error
@@ -104,7 +104,7 @@ class STOMPFrame:
 
         try:
             return json.loads(self.text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise STOMPBodyError(f"the body is no JSON: {error}") from error
 
     def __eq__(self, other: object) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from stompy import wire
 from stompy.connection import Connection
-from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout
+from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout, error_text
 from stompy.transport import SocketTransport, open_tcp
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stompy.frame import STOMPFrame
 
 _USUAL_PORT = "check the port: STOMP is usually on 61613"
+_NO_STOMP_PORT = "check whether it is a STOMP port, without TLS: STOMP is usually on 61613"
 
 
 def connect_one(
@@ -40,26 +41,20 @@ def connect_one(
         transport.close()
         _fail(
             f"{address} accepted the connection, but sent no CONNECTED within {limit:g} s",
-            "is it a STOMP port, without TLS? " + _USUAL_PORT.capitalize(),
+            _NO_STOMP_PORT,
             address,
-            "handshake",
-            error,
+            cause=error,
         )
     except STOMPError as error:
         transport.close()
         if isinstance(error, STOMPConnectError):
             raise
-        _fail(f"no STOMP session with {address}: {error}", None, address, "handshake", error)
+        message = f"no STOMP session with {address}: {error.Message}"
+        _fail(message, _USUAL_PORT, address, cause=error)
     except OSError as error:
         transport.close()
         reason = error.strerror or error
-        _fail(
-            f"{address} broke the connection off: {reason}",
-            _USUAL_PORT,
-            address,
-            "handshake",
-            error,
-        )
+        _fail(f"{address} broke the connection off: {reason}", _USUAL_PORT, address, cause=error)
     except BaseException:
         transport.close()
         raise
@@ -88,13 +83,12 @@ def _await_connected(
 ) -> tuple[STOMPFrame, Connection]:
     decoder = wire.FrameDecoder()
     beginning = b""
-    frames: list[STOMPFrame] = []
-    while not frames:
+    while True:
         data = transport.recv(deadline)
         if not data:
             _fail(
                 f"{address} closed the connection without an answer to CONNECT",
-                "is it a STOMP port? " + _USUAL_PORT.capitalize(),
+                _NO_STOMP_PORT,
                 address,
             )
         beginning = (beginning + data)[:256]
@@ -102,20 +96,20 @@ def _await_connected(
         if spoken:
             _fail(f"{address} speaks {spoken}, not STOMP", _USUAL_PORT, address)
         decoder.feed(data)
-        frames.extend(decoder.frames())
-    connected = _judge(frames[0], address, versions)
-    return connected, Connection(transport, decoder, frames[1:])
+        frames = decoder.frames()
+        first = next(frames, None)
+        frames.close()  # what comes behind CONNECTED is the connection's to decode
+        if first is not None:
+            return _judge(first, address, versions), Connection(transport, decoder)
+        if time.monotonic() > deadline:  # heart-beats do not put it off
+            raise STOMPTimeout("no frame came in time")
 
 
 def _judge(frame: STOMPFrame, address: Address, versions: Sequence[str]) -> STOMPFrame:
     """The first frame, if it is CONNECTED with a version that was offered."""
     if frame.Command == "ERROR":
-        reason = frame.get("message", "").strip() or frame.Body.decode("utf-8", "replace").strip()
-        detail = frame.Body.decode("utf-8", "replace").strip().splitlines()
-        if detail and detail[0] not in reason:
-            reason = f"{reason}: {detail[0]}"
         hint = "check login, passcode and vhost"
-        _fail(f"{address} refused the session: {reason}", hint, address, frame=frame)
+        _fail(f"{address} refused the session: {error_text(frame)}", hint, address, frame=frame)
     if frame.Command != "CONNECTED":
         _fail(f"{address} answered CONNECT with {frame.Command}", _USUAL_PORT, address, frame=frame)
     version = frame.get("version", "1.0")

@@ -76,7 +76,11 @@ def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
     """
     failure: OSError = OSError(f"{host} has no address")
     for family, kind, protocol, _, where in _resolve(host, port, deadline):
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # a name may have addresses of a family that this machine lacks
+            failure = error
+            continue
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(where)

@@ -7,13 +7,13 @@ frames that are complete. What the versions do differently (escaping, line ends)
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stompy.errors import STOMPProtocolError
 from stompy.frame import STOMPFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
 VERSIONS = ("1.0", "1.1", "1.2")
 
@@ -65,11 +65,27 @@ def encode(
             _check_unescaped(command, version, name, value)
             lines.append(f"{name}:{value}")
     lines.append("\n")
-    return b"".join(("\n".join(lines).encode(), body, b"\0"))
+    head = _utf8("\n".join(lines))
+    if head is None:
+        raise STOMPProtocolError("a header that UTF-8 cannot hold", hint="look for lone surrogates")
+    return b"".join((head, body, b"\0"))
+
+
+def _utf8(text: str) -> bytes | None:
+    """`text` in UTF-8, or None: the exception would carry the text, and a passcode with it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def fits_unescaped(name: str, value: str) -> bool:
+    """Whether a header can be written where there are no escapes."""
+    return not (":" in name or "\n" in name or "\n" in value or value.endswith("\r"))
 
 
 def _check_unescaped(command: str, version: str, name: str, value: str) -> None:
-    if ":" in name or "\n" in name or "\n" in value or value.endswith("\r"):
+    if not fits_unescaped(name, value):
         where = f"a {command} frame" if command in HANDSHAKE else f"STOMP {version}"
         raise STOMPProtocolError(
             f"header {name!r} cannot be sent: {where} has no escapes for line ends and colons",
@@ -134,10 +150,11 @@ class FrameDecoder:
         self.max_header_line = max_header_line
         self._portions: list[bytes] = []
         self._size = 0
-        # An unfinished frame is looked at again only when there are _need octets, and (if _token
-        # is set) the newest portion holds _token: that keeps tiny portions linear.
+        # An unfinished frame is looked at again only when there are _need octets and the newest
+        # portion holds _token, or when it has more than _most: that keeps tiny portions linear.
         self._need = 1
         self._token = b""
+        self._most = self.max_body
         self._ready = False
         self._broken: str | None = None
 
@@ -150,10 +167,10 @@ class FrameDecoder:
         """Take the next portion of the stream."""
         self._portions.append(data)
         self._size += len(data)
-        if self._size >= self._need and self._token in data:
+        if (self._size >= self._need and self._token in data) or self._size > self._most:
             self._ready = True
 
-    def frames(self) -> Iterator[STOMPFrame]:
+    def frames(self) -> Generator[STOMPFrame]:
         """The frames that are complete, in order; what is not complete is kept."""
         if self._broken:
             raise STOMPProtocolError(self._broken)
@@ -194,8 +211,9 @@ class FrameDecoder:
             self._portions = [data[start:]] if start < size else []
             self._size = size - start
 
-    def _wait_for(self, need: int, token: bytes = b"") -> None:
+    def _wait_for(self, need: int, token: bytes = b"", most: int | None = None) -> None:
         self._need, self._token, self._ready = need, token, False
+        self._most = need if most is None else most
 
     @staticmethod
     def _find_head(data: bytes, start: int, blank: int) -> tuple[int, int]:
@@ -212,9 +230,9 @@ class FrameDecoder:
 
     def _await_head(self, data: bytes, start: int) -> None:
         """Ask for the next line end, unless the head has grown beyond a limit already."""
-        longest = len(data) - max(start, data.rfind(b"\n") + 1)
-        self._check_head(len(data) - start, data.count(b"\n", start) - 1, longest)
-        self._wait_for(1, b"\n")
+        line = max(start, data.rfind(b"\n") + 1)
+        self._check_head(len(data) - start, data.count(b"\n", start) - 1, len(data) - line)
+        self._wait_for(1, b"\n", most=line - start + self.max_header_line)
 
     def _check_head(self, size: int, headers: int, longest: int) -> None:
         if longest > self.max_header_line:
@@ -240,8 +258,17 @@ class FrameDecoder:
         del lines[0]
         frame = STOMPFrame(command)
         try:
-            pairs = [line.split(":", 1) for line in lines]
+            pairs: list[Any] = [line.split(":", 1) for line in lines]
+            if self.version == "1.0":
+                pairs = [(name.strip(), value.strip()) for name, value in pairs]
+            elif "\\" in text and command not in HANDSHAKE:
+                pairs = [
+                    (_unescape(name, self.version), _unescape(value, self.version))
+                    for name, value in pairs
+                ]
             headers: dict[str, str] = dict(pairs)  # ValueError if not all are pairs
+        except STOMPProtocolError:
+            raise
         except ValueError:
             line = next(line for line in lines if ":" not in line)
             raise STOMPProtocolError(
@@ -251,13 +278,6 @@ class FrameDecoder:
             headers = {}
             for name, value in pairs:
                 headers.setdefault(name, value)
-        if self.version == "1.0":
-            headers = {name.strip(): value.strip() for name, value in headers.items()}
-        elif "\\" in text and command not in HANDSHAKE:
-            headers = {
-                _unescape(name, self.version): _unescape(value, self.version)
-                for name, value in headers.items()
-            }
         frame.Headers = headers
         return frame
 
@@ -271,7 +291,7 @@ class FrameDecoder:
         if announced is None:
             end = data.find(b"\0", body_start)
             if end < 0:
-                self._wait_for(1, b"\0")
+                self._wait_for(1, b"\0", most=body_start - start + self.max_body)
             self._check_body((end if end >= 0 else len(data)) - body_start)
             return end
         if not (announced.isascii() and announced.isdigit()):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import keyword
 import os
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 from IPython.core.error import UsageError
@@ -93,7 +95,7 @@ class StompMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.sessions: dict[str, StompSession] = {}
-        self._widgets: dict[FrameStream, StompWidget] = {}
+        self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
 
     def close(self) -> None:
         """Disconnect all sessions and end their widgets."""
@@ -203,7 +205,7 @@ class StompMagics(Magics):
         if args.max_rows < 1:
             raise UsageError("--max-rows must be 1 at the least")
         stream = self._session(args.on).subscribe(
-            args.destination,
+            _unquoted(args.destination),
             name=args.name,
             ack_mode=args.ack,
             max_rows=args.max_rows,
@@ -257,7 +259,8 @@ class StompMagics(Magics):
         else:
             body = cell.removesuffix("\n")  # the one that IPython puts behind every cell
         args = parse_argstring(self.stomp_send, line)
-        self._session(args.on).send(args.destination, body, headers=_headers(args.header))
+        destination = _unquoted(args.destination)
+        self._session(args.on).send(destination, body, headers=_headers(args.header))
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -278,7 +281,8 @@ class StompMagics(Magics):
             streams = [_stream_status(stream) for stream in session.streams.values()]
             rows += [{**known, **status} for status in streams or [{}]]
         columns = ["session", "address", "state", *_STREAM_STATUS]
-        return pd.DataFrame(rows, columns=columns)
+        status = pd.DataFrame(rows, columns=columns)
+        return status.astype({"received": "Int64", "dropped": "Int64", "live": "boolean"})
 
     # -- names -------------------------------------------------------------------------------
 
@@ -287,7 +291,8 @@ class StompMagics(Magics):
             if not self.sessions:
                 raise UsageError("no session yet: connect with %stomp_connect")
             return list(self.sessions.values())[-1]
-        found = self.sessions.get(name) or self._variable(name)
+        named = {session.name: session for session in self.sessions.values()}
+        found = named.get(name) or self._variable(name)
         if not isinstance(found, StompSession):
             raise UsageError(f"{name!r} is no session: %stomp_status lists them")
         return found
@@ -305,7 +310,7 @@ class StompMagics(Magics):
         """Refuse a NAME that is none, or that would overwrite something of another kind."""
         if name is None:
             return
-        if not name.isidentifier():
+        if not name.isidentifier() or keyword.iskeyword(name):
             raise UsageError(f"{name!r} cannot be the name of a variable")
         if self._variable(name) is not None and not force:
             taken = type(self._variable(name))
@@ -343,11 +348,17 @@ def _stream_status(stream: FrameStream) -> dict[str, object]:
 def _headers(given: list[str]) -> dict[str, str]:
     headers = {}
     for text in given:
-        name, colon, value = text.strip("'\"").partition(":")
+        name, colon, value = _unquoted(text).partition(":")
         if not colon or not name.strip():
             raise UsageError(f"--header {text!r}: write --header 'name: value'")
         headers[name.strip()] = value.strip()
     return headers
+
+
+def _unquoted(text: str) -> str:
+    """An argument without its quotes, which IPython leaves around it."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 _TOKEN = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|\S)+)""")
@@ -383,6 +394,7 @@ def unload(shell: InteractiveShell) -> None:
         for name in [name for name in table if name.startswith("stomp_")]:
             del table[name]
     if magics is not None:
+        shell.configurables.remove(magics)
         magics.close()
     publisher.stop()
     stop_embedded_broker()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from traitlets import HasTraits, Unicode
 
 from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError
 from stompy.address import parse_addresses
-from stompy.client import broker_error
+from stompy.errors import broker_error
 from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, FrameTable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from stompy import STOMPFrame
+
+_log = logging.getLogger(__name__)
 
 LEAVE_LIMIT = 2.0
 """Seconds that `disconnect` waits for the reading thread: to finish a message, and to end."""
@@ -51,7 +54,7 @@ class StompSession(HasTraits):
 
     def __init__(self, address: Any = None, *, name: str = "", **connect_arguments: Any) -> None:
         super().__init__()
-        given = address if address is not None else os.environ.get("STOMPY_URL")
+        given = address if address is not None else os.environ.get("STOMPY_URL") or None
         self._addresses = parse_addresses(given) if given is not None else None
         self._arguments = connect_arguments
         self._reader: _Reader | None = None
@@ -210,6 +213,7 @@ class _Reader:
         self.client = client
         self.received = 0
         self.last_error: STOMPError | None = None
+        self._last_words: STOMPError | None = None  # an ERROR behind which nothing has come
         self._numbers = itertools.count(1)
         self._tables: dict[str, FrameTable] = {}
         self._acknowledged: set[str] = set()  # the subscriptions in the client modes
@@ -257,22 +261,29 @@ class _Reader:
             self.client.unsubscribe(sub_id)
 
     def _run(self) -> None:
+        failure: STOMPError | None = None
         try:
             self.client.loop(self._file)
+            failure = self.client.close_reason
         except STOMPError as error:
-            self.last_error = error
-        reason = self.client.close_reason
-        if reason is not None:
-            self.last_error = self.last_error or reason
+            failure = error
+        except Exception as error:
+            _log.exception("the thread that reads %s failed", self.client)
+            failure = STOMPError(f"reading failed: {error!r}")
+        self.client.disconnect()
+        if failure is not None:
+            failure = self._last_words or failure
+            self.last_error = failure
         with self._filing:
             tables, self._tables = self._tables, {}
         for table in tables.values():
-            table.end(reason)
+            table.end(failure)
 
     def _file(self, client: STOMPClient, frame: STOMPFrame) -> None:
         arrival = time.time_ns()
+        self._last_words = None
         if frame.Command == "ERROR":
-            self.last_error = broker_error(frame)
+            self.last_error = self._last_words = broker_error(frame)
         elif frame.Command == "MESSAGE":
             self.received += 1
             sub_id = frame.Headers.get("subscription", "")

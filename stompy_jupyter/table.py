@@ -40,20 +40,27 @@ _NO_COLUMN = frozenset(
     {"destination", "message-id", "content-type", "content-length", "subscription"}
 )
 
-_INTEGERS = r"^(0|-?[1-9][0-9]{0,17})$"  # what int64 holds, written in the one canonical way
-_NUMBERS = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
-_EPOCH_MS = 100_000_000_000  # below (March 1973) a "timestamp" is taken for some other number
-
+_EPOCH_MS = (100_000_000_000, 32_503_680_000_000)
+"""Between these (March 1973 and the year 3000) a "timestamp" is taken for epoch milliseconds."""
 
 _TEXT: Any = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
-class _Kind(enum.IntEnum):
-    """What all values of a header column are; of two kinds the greater one holds both."""
+class _Kind(enum.Flag):
+    """What the values of a header column are; a column has the kinds of all its batches."""
 
-    INTEGER = 1
-    NUMBER = 2
-    TEXT = 3
+    INTEGER = enum.auto()
+    LONG_INTEGER = enum.auto()
+    NUMBER = enum.auto()
+    TEXT = enum.auto()
+
+
+# Only what is written in the one canonical way, and loses no digit, is taken for a number.
+_PATTERNS = {
+    _Kind.INTEGER: r"^(0|-?[1-9][0-9]{0,14})$",  # exact in a float, too
+    _Kind.LONG_INTEGER: r"^(0|-?[1-9][0-9]{0,17})$",
+    _Kind.NUMBER: r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$",
+}
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ class FrameTable:
         arrival = time.time_ns() if received_ns is None else received_ns
         with self._changed:
             self._tail.append((arrival, frame))
-            self._tail_bytes += len(frame.Body)
+            self._tail_bytes += len(frame.Body) + sum(map(len, frame.Headers.values()))
             self.received += 1
             if len(self._tail) >= self._seal_rows or self._tail_bytes >= self._seal_bytes:
                 self._seal()
@@ -197,14 +204,19 @@ class FrameTable:
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table, headers as the text that they were; costs no copy.
 
-        ``body`` is text (UTF-8) as long as all bodies are, else binary.
+        ``body`` is text as long as all bodies are, else binary: UTF-8 where it is text, whatever
+        the charset it came in, and the octets that came where it is not.
         """
         return _to_arrow(self._snapshot()[0])
 
     def last(self, n: int) -> tuple[int, list[dict[str, object]]]:
         """The newest `n` rows, oldest first, with the number of the first of them."""
         batches, first = self._snapshot(n)
-        return first, [row for batch in batches for row in batch.data.to_pylist()]
+        rows = [row for batch in batches for row in batch.data.to_pylist()]
+        for row in rows:
+            if isinstance(row["body"], bytes):
+                row["body"] = _text_or_bytes(row["body"])
+        return first, rows
 
     def _snapshot(self, newest: int | None = None) -> tuple[list[_Batch], int]:
         """The rows, or the `newest` of them, with the number of the first; one batch at least."""
@@ -250,12 +262,12 @@ def _make_batch(rows: Sequence[tuple[int, STOMPFrame]]) -> _Batch:
 
 
 def _bodies(frames: Iterable[STOMPFrame]) -> pa.Array:
-    """Bodies as text if all of them are, else as the bytes they were."""
+    """Bodies as text if all of them are, else as octets: those that are text in UTF-8."""
     bodies = pa.array([_as_utf8(frame) for frame in frames], pa.large_binary())
     try:
         return bodies.cast(pa.large_string())
     except pa.ArrowInvalid:
-        return pa.array([frame.Body for frame in frames], pa.large_binary())
+        return bodies
 
 
 def _as_utf8(frame: STOMPFrame) -> bytes:
@@ -271,7 +283,7 @@ def _as_utf8(frame: STOMPFrame) -> bytes:
 
 
 def _kind(column: pa.Array) -> _Kind:
-    for kind, pattern in ((_Kind.INTEGER, _INTEGERS), (_Kind.NUMBER, _NUMBERS)):
+    for kind, pattern in _PATTERNS.items():
         if pc.all(pc.match_substring_regex(column, pattern)).as_py():
             return kind
     return _Kind.TEXT
@@ -294,19 +306,21 @@ def _to_pandas(batches: Sequence[_Batch]) -> pd.DataFrame:
     kinds: dict[str, _Kind] = {}
     for batch in batches:
         for name, kind in batch.kinds.items():
-            kinds[name] = max(kind, kinds.get(name, kind))
+            kinds[name] = kinds.get(name, kind) | kind
     columns = {
         name: _series(name, table.column(name), kinds.get(name, _Kind.TEXT))
         for name in table.column_names
     }
-    return pd.DataFrame(columns, copy=False)
+    # A copy, since the numbers are views on sealed batches; text shares what cannot be changed.
+    return pd.DataFrame(columns, copy=True)
 
 
 def _series(name: str, column: pa.ChunkedArray, kind: _Kind) -> pd.Series:
     if pa.types.is_large_binary(column.type):
         return pd.Series([_text_or_bytes(body) for body in column.to_pylist()], dtype=object)
     if pa.types.is_large_string(column.type):
-        if kind is _Kind.TEXT:
+        lossy = _Kind.NUMBER in kind and _Kind.LONG_INTEGER in kind
+        if _Kind.TEXT in kind or lossy:
             return pd.Series(_TEXT.__from_arrow__(column))
         column = _numbers(name, column, kind)
     integers_with_gaps = pa.types.is_integer(column.type) and column.null_count
@@ -317,11 +331,13 @@ def _series(name: str, column: pa.ChunkedArray, kind: _Kind) -> pd.Series:
 
 
 def _numbers(name: str, column: pa.ChunkedArray, kind: _Kind) -> pa.ChunkedArray:
-    if kind is _Kind.NUMBER:
+    if _Kind.NUMBER in kind:
         return column.cast(pa.float64())
     integers = column.cast(pa.int64())
-    if name == "timestamp" and (pc.min(integers).as_py() or 0) >= _EPOCH_MS:
-        return integers.cast(pa.timestamp("ms", tz="UTC"))
+    if name == "timestamp":
+        least, most = pc.min_max(integers).as_py().values()
+        if _EPOCH_MS[0] <= (least or 0) <= (most or 0) <= _EPOCH_MS[1]:
+            return integers.cast(pa.timestamp("ms", tz="UTC"))
     return integers
 
 

@@ -7,7 +7,6 @@ no harm, and the rate of the stream does not matter. A page that is loaded later
 
 from __future__ import annotations
 
-import itertools
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -43,42 +42,57 @@ class StompWidget(anywidget.AnyWidget):
     _snapshot = traitlets.Any().tag(sync=True, to_json=lambda _, widget: widget.window())
 
     def __init__(self, session: StompSession, *streams: FrameStream) -> None:
-        self._session = session
+        self._session: StompSession | None = session
         self._chosen = streams
-        self._numbers = itertools.count(1)
         self._number = 0
         self._shown: object = None
+        self._final: dict[str, Any] = {}
         super().__init__()
         publisher.add(self)
 
     def window(self) -> dict[str, Any]:
         """What the browser is to show now."""
+        session = self._session
+        if session is None:
+            return self._final
         return {
             "kind": "window",
             "seq": self._number,
-            "session": {"address": self._session.address, "state": self._session.state},
-            "streams": [_stream_window(stream) for stream in self._streams()],
+            "session": {"address": session.address, "state": session.state},
+            "streams": [_stream_window(stream) for stream in self._streams(session)],
         }
 
     def news(self) -> dict[str, Any] | None:
         """The window, when it differs from what was sent last; for the publisher's thread."""
-        state = (
-            self._session.state,
-            [(stream.table, stream.received, stream.live) for stream in self._streams()],
-        )
+        session = self._session
+        if session is None:
+            return None
+        streams = self._streams(session)
+        # Asked for first: what comes in between is in the window, and news again next time.
+        state = session.state, [(id(s.table), s.received, s.live, s.error) for s in streams]
+        over = bool(self._chosen) and not any(stream.live for stream in streams)
         if state == self._shown:
             return None
         self._shown = state
-        self._number = next(self._numbers)
-        return self.window()
+        self._number += 1
+        window = self.window()
+        if over:
+            self._let_go(window)
+        return window
 
     def close(self) -> None:
         """Take the widget off the page and stop updating it."""
         publisher.remove(self)
+        self._let_go(self.window())
         super().close()
 
-    def _streams(self) -> list[FrameStream]:
-        return list(self._chosen or self._session.streams.values())
+    def _let_go(self, window: dict[str, Any]) -> None:
+        """Keep the last window alone: ipywidgets keep a widget, and a table may be large."""
+        self._final = window
+        self._session, self._chosen = None, ()
+
+    def _streams(self, session: StompSession) -> list[FrameStream]:
+        return list(self._chosen or session.streams.values())
 
 
 def _stream_window(stream: FrameStream) -> dict[str, Any]:

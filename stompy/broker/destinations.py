@@ -24,7 +24,7 @@ class Message:
     Attributes:
         id: unique in the broker.
         headers: as its sender gave them.
-        deliveries: how often it was given to a subscriber.
+        deliveries: how often its queue has given it to a subscriber.
     """
 
     __slots__ = ("body", "deliveries", "destination", "headers", "id")
@@ -60,7 +60,7 @@ class Subscription:
     def __init__(
         self,
         owner: Owner,
-        id: str,
+        id: str | None,
         destination: str,
         ack_mode: AckMode = AckMode.Auto,
         prefetch: int | None = None,
@@ -83,7 +83,6 @@ class Subscription:
         if self.ack_mode is not AckMode.Auto:
             self.pending[message.id] = message
         self.owner.deliver(self, message)
-        message.deliveries += 1
 
     def settle(self, message_id: str) -> list[Message]:
         """Take out what an ACK or NACK of `message_id` covers (STOMP 1.2, "SUBSCRIBE ack Header").
@@ -102,14 +101,14 @@ class Subscription:
 
 
 class Topic:
-    """Gives each message to all its subscribers."""
+    """Gives each message to all its subscribers, whatever their prefetch."""
 
     def __init__(self) -> None:
         self.subscriptions: list[Subscription] = []
 
     def send(self, message: Message) -> None:
         for subscription in self.subscriptions:
-            if subscription.ready:
+            if subscription.owner.ready:
                 subscription.take(message)
             else:
                 subscription.dropped += 1
@@ -145,7 +144,9 @@ class Queue:
                 return
             self.subscriptions.remove(ready)  # to the end of the line
             self.subscriptions.append(ready)
-            ready.take(self.waiting.popleft())
+            message = self.waiting.popleft()
+            ready.take(message)
+            message.deliveries += 1
 
 
 class Destinations:
@@ -157,8 +158,9 @@ class Destinations:
 
     def send(self, destination: str, headers: dict[str, str], body: bytes) -> None:
         """Take a message in and give it to whom it may concern."""
-        message = Message(str(next(self._numbers)), destination, headers, body)
-        self._find(destination).send(message)
+        if destination in self._by_name or not destination.startswith(TOPIC):
+            message = Message(str(next(self._numbers)), destination, headers, body)
+            self._find(destination).send(message)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Add a subscription; what waits in a queue may be delivered at once."""

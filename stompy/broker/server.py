@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 UNREAD_LIMIT = 64 * 1024 * 1024
 """Octets that may wait for one client to read them, before it gets nothing more."""
+SEND_SIZE = 64 * 1024
 LINGER = 2.0
 """Seconds that a client has to read the broker's last words before the connection is cut."""
 FLUSH_LIMIT = 0.5
@@ -157,7 +158,10 @@ class _Engine:
     def joined(self, connection: _Connection) -> Session:
         self._connections.add(connection)
         self._all_left.clear()
-        return Session(self._destinations, lambda _: self._unsent.add(connection))
+        return Session(self._destinations, connection.has_output)
+
+    def will_send(self, connection: _Connection) -> None:
+        self._unsent.add(connection)
 
     def left(self, connection: _Connection) -> None:
         self._connections.discard(connection)
@@ -187,6 +191,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._session.receive(data)
         self._engine.flush()
+
+    def has_output(self, session: Session) -> None:
+        """Called by the session. Much output is sent at once, so that a client that does not read
+        shows before a whole queue has been delivered to it."""
+        self._engine.will_send(self)
+        if session.output_size >= SEND_SIZE:
+            self.send_output()
 
     def send_output(self) -> None:
         self._transport.write(self._session.take_output())

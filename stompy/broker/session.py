@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stompy import wire
@@ -12,6 +14,8 @@ from stompy.frame import AckMode, STOMPFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 
 # Headers of a SEND that are between its sender and the broker, or that the broker sets itself.
 _NOT_PASSED_ON = frozenset(
@@ -38,6 +42,7 @@ class Session:
     Attributes:
         closing: after an ERROR or a DISCONNECT: nothing more is read or written.
         ready: set to False while the client does not read what is sent to it.
+        output_size: how many octets `take_output` would give.
     """
 
     def __init__(self, destinations: Destinations, on_output: Callable[[Session], None]) -> None:
@@ -46,10 +51,12 @@ class Session:
         self.version: str | None = None
         self._destinations = destinations
         self._on_output = on_output
+        self.output_size = 0
         self._decoder = wire.FrameDecoder()
         self._output: list[bytes] = []
-        self._subscriptions: dict[str, Subscription] = {}
-        self._transactions: dict[str, list[STOMPFrame]] = {}
+        # By ("id", …), or in STOMP 1.0, where an id is optional, by ("destination", …).
+        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._transactions: dict[str, list[Callable[[], None]]] = {}
         self._handlers: dict[str, Callable[[STOMPFrame], None]] = {
             "SEND": self._in_transaction,
             "ACK": self._in_transaction,
@@ -83,6 +90,7 @@ class Session:
         """What is to be sent to the client since the last call."""
         output = b"".join(self._output)
         self._output.clear()
+        self.output_size = 0
         return output
 
     def resume(self) -> None:
@@ -103,7 +111,7 @@ class Session:
     def deliver(self, subscription: Subscription, message: Message) -> None:
         """Write a MESSAGE (STOMP 1.2, "MESSAGE")."""
         headers = {"destination": message.destination, "message-id": message.id}
-        if subscription.id:
+        if subscription.id is not None:
             headers["subscription"] = subscription.id
         if self.version == "1.2" and subscription.ack_mode is not AckMode.Auto:
             headers["ack"] = f"{message.id},{subscription.id}"
@@ -135,14 +143,16 @@ class Session:
             self._write("RECEIPT", {"receipt-id": frame["receipt"]})
 
     def _write(self, command: str, headers: dict[str, str], body: bytes = b"") -> None:
-        self._output.append(wire.encode(command, headers, body, self.version or "1.2"))
+        octets = wire.encode(command, headers, body, self.version or "1.2")
+        self._output.append(octets)
+        self.output_size += len(octets)
         self._on_output(self)
 
     def _writable(self, headers: dict[str, str]) -> dict[str, str]:
         """What a MESSAGE carries of its SEND's headers; 1.0 has no way to write line ends."""
         if self.version != "1.0":
             return headers
-        return {n: v for n, v in headers.items() if ":" not in n and "\n" not in n + v}
+        return {n: v for n, v in headers.items() if wire.fits_unescaped(n, v)}
 
     def _error(self, refusal: Refusal, frame: STOMPFrame | None, **headers: str) -> None:
         """Say what was wrong, then close (STOMP 1.2, "ERROR")."""
@@ -194,22 +204,28 @@ class Session:
         self.end()
 
     def _in_transaction(self, frame: STOMPFrame) -> None:
-        """SEND, ACK, NACK: at once, or at the COMMIT of the transaction they name."""
+        """SEND, ACK, NACK: at once, or at the COMMIT of the transaction they name.
+
+        What can be wrong with them is wrong at once, so that a COMMIT does all or nothing.
+        """
         if frame.Command == "SEND":
             self._need(frame, "destination")
-        if "transaction" in frame:
-            self._transaction(frame).append(frame)
+            step = partial(self._send, frame)
         else:
-            self._apply(frame)
+            step = partial(self._settle, frame.Command, *self._pending(frame))
+        if "transaction" in frame:
+            self._transaction(frame).append(step)
+        else:
+            step()
 
-    def _apply(self, frame: STOMPFrame) -> None:
-        if frame.Command == "SEND":
-            headers = {n: v for n, v in frame.Headers.items() if n not in _NOT_PASSED_ON}
-            self._destinations.send(frame.destination, headers, frame.Body)
-            return
-        subscription, message_id = self._pending(frame)
-        answer = self._destinations.ack if frame.Command == "ACK" else self._destinations.nack
-        answer(subscription, message_id)
+    def _send(self, frame: STOMPFrame) -> None:
+        headers = {n: v for n, v in frame.Headers.items() if n not in _NOT_PASSED_ON}
+        self._destinations.send(frame.destination, headers, frame.Body)
+
+    def _settle(self, command: str, subscription: Subscription, message_id: str) -> None:
+        if message_id in subscription.pending:  # else an earlier step of the transaction covered it
+            answer = self._destinations.ack if command == "ACK" else self._destinations.nack
+            answer(subscription, message_id)
 
     def _pending(self, frame: STOMPFrame) -> tuple[Subscription, str]:
         """Which delivered message an ACK or NACK means (ACK in the three specifications)."""
@@ -222,7 +238,7 @@ class Session:
         candidates = (
             self._subscriptions.values()
             if self.version == "1.0"
-            else filter(None, [self._subscriptions.get(sub_id)])
+            else filter(None, [self._subscriptions.get(("id", sub_id))])
         )
         for subscription in candidates:
             if message_id in subscription.pending:
@@ -235,32 +251,32 @@ class Session:
 
     def _subscribe(self, frame: STOMPFrame) -> None:
         destination = self._need(frame, "destination")
-        sub_id = frame.get("id", "") if self.version == "1.0" else self._need(frame, "id")
-        if self.version == "1.0" and not sub_id:
-            sub_id = f"\n{destination}"  # never on the wire: 1.0 cannot write it
-        if sub_id in self._subscriptions:
+        sub_id = frame.get("id") if self.version == "1.0" else self._need(frame, "id")
+        key = ("destination", destination) if sub_id is None else ("id", sub_id)
+        if key in self._subscriptions:
             raise Refusal(
                 "subscription id in use",
-                f"This connection has a subscription with the id {sub_id!r} already.",
+                "This connection has a subscription with that id already, or in STOMP 1.0 one "
+                "without an id to the same destination.",
             )
         try:
             mode = AckMode(frame.get("ack", "auto"))
         except STOMPProtocolError as error:
             raise Refusal(error.Message, f"It is one of {', '.join(AckMode)}.") from None
         prefetch = frame.get("prefetch-count", "")
-        limit = int(prefetch) if prefetch.isascii() and prefetch.isdigit() else None
-        subscription = Subscription(self, sub_id.strip("\n"), destination, mode, limit or None)
-        self._subscriptions[sub_id] = subscription
+        limit = int(prefetch) if _COUNT.fullmatch(prefetch) else None
+        subscription = Subscription(self, sub_id, destination, mode, limit)
+        self._subscriptions[key] = subscription
         self._destinations.subscribe(subscription)
 
     def _unsubscribe(self, frame: STOMPFrame) -> None:
         if self.version == "1.0" and "id" not in frame:
-            sub_id = f"\n{self._need(frame, 'destination')}"
+            key = ("destination", self._need(frame, "destination"))
         else:
-            sub_id = self._need(frame, "id")
-        subscription = self._subscriptions.pop(sub_id, None)
+            key = ("id", self._need(frame, "id"))
+        subscription = self._subscriptions.pop(key, None)
         if subscription is None:
-            raise Refusal("no such subscription", f"There is no subscription {sub_id.strip()!r}.")
+            raise Refusal("no such subscription", f"There is none with the {key[0]} {key[1]!r}.")
         self._destinations.unsubscribe(subscription)
 
     def _begin(self, frame: STOMPFrame) -> None:
@@ -273,12 +289,12 @@ class Session:
 
     def _commit(self, frame: STOMPFrame) -> None:
         for step in self._end_transaction(frame):
-            self._apply(step)
+            step()
 
     def _abort(self, frame: STOMPFrame) -> None:
         self._end_transaction(frame)
 
-    def _transaction(self, frame: STOMPFrame) -> list[STOMPFrame]:
+    def _transaction(self, frame: STOMPFrame) -> list[Callable[[], None]]:
         transaction = self._need(frame, "transaction")
         if transaction not in self._transactions:
             raise Refusal(
@@ -287,7 +303,7 @@ class Session:
             )
         return self._transactions[transaction]
 
-    def _end_transaction(self, frame: STOMPFrame) -> list[STOMPFrame]:
+    def _end_transaction(self, frame: STOMPFrame) -> list[Callable[[], None]]:
         steps = self._transaction(frame)
         del self._transactions[frame["transaction"]]
         return steps

@@ -1,0 +1,106 @@
+"""Fixtures of the tests for the Jupyter side."""
+
+import contextlib
+import gc
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stompy import STOMPFrame, wire
+from stompy.broker import Broker
+from tests.unit.waiting import until
+
+
+def our_threads() -> list[threading.Thread]:
+    """The threads that stompy and stompy_jupyter have started and that still run."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("stomp")]
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Start without a thread of ours, and end what a kernel ends at exit: no thread may be left."""
+    from ipywidgets import Widget
+
+    from stompy_jupyter.embedded import stop_embedded_broker
+    from stompy_jupyter.publisher import publisher
+
+    if our_threads():  # of a session that an earlier test has left to the garbage collector
+        gc.collect()
+    until(lambda: not our_threads())
+    yield
+    Widget.close_all()
+    publisher.stop()
+    stop_embedded_broker()
+    until(lambda: not our_threads())
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A running broker of the test's own."""
+    with Broker() as running:
+        yield running
+
+
+class SilentPeer:
+    """Answers CONNECT, and nothing else; notes all frames it is sent."""
+
+    def __init__(self) -> None:
+        self.received: list[STOMPFrame] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        decoder = wire.FrameDecoder("1.2")
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            with connection:
+                connection.sendall(wire.encode("CONNECTED", {"version": "1.2"}))
+                while data := connection.recv(65536):
+                    decoder.feed(data)
+                    self.received += decoder.frames()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def silent() -> Iterator[SilentPeer]:
+    peer = SilentPeer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="session")
+def bare_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An IPython shell that keeps no history; `shell` is the one to use."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    main = sys.modules["__main__"]
+    yield InteractiveShell(config=config, ipython_dir=str(tmp_path_factory.mktemp("ipython")))
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture
+def shell(bare_shell: Any, nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A shell with the extension loaded, and without variables of an earlier test."""
+    monkeypatch.delenv("STOMPY_URL", raising=False)
+    variables = dict(bare_shell.user_ns)
+    bare_shell.run_line_magic("load_ext", "stompy_jupyter")
+    yield bare_shell
+    if "stompy_jupyter" in bare_shell.extension_manager.loaded:
+        bare_shell.run_line_magic("unload_ext", "stompy_jupyter")
+    bare_shell.user_ns.clear()  # its own reset() would run the garbage collector, which is slow
+    bare_shell.user_ns.update(variables)
+    bare_shell.user_ns["_oh"].clear()

@@ -1,0 +1,416 @@
+"""A connection in use: frames out, frames in, among several threads."""
+
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stompy import connection
+from stompy.connection import Connection
+from stompy.errors import STOMPClosed, STOMPProtocolError, STOMPTimeout
+from stompy.transport import SocketTransport
+from stompy.wire import FrameDecoder
+from tests.unit.peer import TIMEOUT, Background, in_threads, message, raw, waiting
+
+LARGE = b"x" * 4_000_000
+"""More than a socket's buffers hold."""
+
+Ends = tuple[Connection, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """A connection, and the socket at its other end."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(TIMEOUT)
+    link = Connection(SocketTransport(ours), FrameDecoder("1.2"))
+    with theirs:
+        yield link, theirs
+        link.close(None)
+    assert ours.fileno() == -1, "the descriptor was not given back"
+
+
+class ScriptedTransport:
+    """A transport whose reads are `answers`: octets, or exceptions to raise; then it ends."""
+
+    def __init__(self, *answers: bytes | BaseException) -> None:
+        self.answers = deque(answers)
+        self.closed = False
+
+    def recv(self, deadline: float | None) -> bytes:
+        return self._next()
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        self._next()
+
+    def _next(self) -> bytes:
+        answer = self.answers.popleft() if self.answers else b""
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def shutdown(self) -> None:
+        self.answers.clear()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def scripted(*answers: bytes | BaseException) -> tuple[Connection, ScriptedTransport]:
+    transport = ScriptedTransport(*answers)
+    return Connection(transport, FrameDecoder("1.2")), transport  # type: ignore[arg-type]
+
+
+def soon() -> float:
+    return time.monotonic() + TIMEOUT
+
+
+# -- receiving -----------------------------------------------------------------------------------
+
+
+def test_frames_come_in_their_order_then_none_then_none_again(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.sendall(message(b"1") + message(b"2"))
+    theirs.close()
+    assert [link.next_frame(TIMEOUT).Body for _ in range(2)] == [b"1", b"2"]
+    assert link.next_frame(TIMEOUT) is None
+    assert link.next_frame(None) is None
+
+
+def test_frames_that_came_with_connected_are_the_first() -> None:
+    decoder = FrameDecoder("1.2")
+    decoder.feed(message(b"1") + message(b"2")[:9])
+    transport = ScriptedTransport(message(b"2")[9:])
+    link = Connection(transport, decoder)  # type: ignore[arg-type]
+    assert [link.next_frame(TIMEOUT).Body for _ in range(2)] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.02])
+@pytest.mark.parametrize("cut", [0, 5, 20, -3])
+def test_a_timeout_loses_nothing(ends: Ends, timeout: float, cut: int) -> None:
+    link, theirs = ends
+    octets = message(b"hello")
+    theirs.sendall(octets[:cut])
+    for _ in range(2):
+        with pytest.raises(STOMPTimeout):
+            link.next_frame(timeout)
+    theirs.sendall(octets[cut:])
+    assert link.next_frame(TIMEOUT).Body == b"hello"
+
+
+def test_a_timeout_of_zero_takes_what_has_arrived(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.sendall(message(b"hello"))
+    assert link.next_frame(0).Body == b"hello"
+
+
+def test_a_timeout_of_zero_sees_the_end(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.close()
+    assert link.next_frame(0) is None
+
+
+def test_heartbeats_do_not_put_off_a_timeout() -> None:
+    link, _ = scripted(*[b"\n"] * 50_000)
+    with pytest.raises(STOMPTimeout):
+        link.next_frame(0.01)
+
+
+def test_a_second_reader_times_out_while_the_first_waits(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, theirs = ends
+    first_waits = waiting(monkeypatch)
+    with Background(link.next_frame, None) as first:
+        assert first_waits.wait(TIMEOUT)
+        with pytest.raises(STOMPTimeout):
+            link.next_frame(0.02)
+        theirs.sendall(message(b"hello"))
+        assert first.result().Body == b"hello"
+
+
+def test_two_readers_get_two_frames_that_come_at_once(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, theirs = ends
+    first_waits = waiting(monkeypatch)
+    with Background(link.next_frame, None) as first:
+        assert first_waits.wait(TIMEOUT)
+        with Background(link.next_frame, None) as second:
+            theirs.sendall(message(b"1") + message(b"2"))
+            assert {first.result().Body, second.result().Body} == {b"1", b"2"}
+
+
+# -- the end -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last_octets", "reason"),
+    [
+        (b"", "the broker closed the connection"),
+        (message(b"whole") + b"\n", "the broker closed the connection"),
+        (b"MESS", "the broker closed the connection inside a frame"),
+        (message(b"whole")[:-1], "the broker closed the connection inside a frame"),
+    ],
+)
+def test_the_close_reason_says_whether_a_frame_was_cut_off(
+    ends: Ends, last_octets: bytes, reason: str
+) -> None:
+    link, theirs = ends
+    theirs.sendall(last_octets)
+    theirs.close()
+    while link.next_frame(TIMEOUT) is not None:
+        pass
+    assert not link.open
+    assert isinstance(link.close_reason, STOMPClosed)
+    assert str(link.close_reason) == reason
+
+
+def test_a_broken_connection_is_an_end_with_a_reason() -> None:
+    link, transport = scripted(message(b"1"), ConnectionResetError(104, "reset by peer"))
+    assert link.next_frame(TIMEOUT).Body == b"1"
+    assert link.next_frame(TIMEOUT) is None
+    assert str(link.close_reason) == "the connection broke: reset by peer"
+    assert transport.closed
+
+
+def test_octets_that_are_no_stomp_are_an_error_after_the_good_frames_and_again(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.sendall(message(b"good") + raw("MESSAGE", "nocolon") + message(b"never"))
+    assert link.next_frame(TIMEOUT).Body == b"good"
+    for _ in range(2):
+        with pytest.raises(STOMPProtocolError, match="without a colon"):
+            link.next_frame(TIMEOUT)
+    assert not link.open
+
+
+def test_frames_that_were_read_before_the_end_are_still_there_after_it(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.sendall(message(b"1") + message(b"2"))
+    assert link.next_frame(TIMEOUT).Body == b"1"
+    link.close(None)
+    assert link.next_frame(TIMEOUT).Body == b"2"
+    assert link.next_frame(TIMEOUT) is None
+
+
+def test_closing_has_no_reason_unless_one_is_given(ends: Ends) -> None:
+    link, _ = ends
+    assert (link.open, link.usable, link.close_reason) == (True, True, None)
+    link.close(None)
+    assert (link.open, link.usable, link.close_reason) == (False, False, None)
+
+
+def test_the_first_reason_to_close_stays(ends: Ends) -> None:
+    link, _ = ends
+    reason = STOMPClosed("first")
+    link.close(reason)
+    link.close(STOMPClosed("second"))
+    assert link.close_reason is reason
+
+
+def test_closing_wakes_all_readers(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, _ = ends
+    first_waits = waiting(monkeypatch)
+    with Background(link.next_frame, None) as first:
+        assert first_waits.wait(TIMEOUT)
+        with Background(link.next_frame, None) as second:
+            link.close(None)
+            assert (first.result(), second.result()) == (None, None)
+
+
+def test_closing_wakes_a_writer(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, _ = ends
+    writer_waits = waiting(monkeypatch, selectors.EVENT_WRITE)
+    with Background(pytest.raises, STOMPClosed, link.send, LARGE):
+        assert writer_waits.wait(TIMEOUT)
+        link.close(None)
+
+
+def test_the_descriptor_is_given_back_only_when_the_writer_is_out() -> None:
+    class Writing(ScriptedTransport):
+        inside, ended, given_back = (threading.Event() for _ in range(3))
+
+        def send(self, data: bytes, deadline: float | None) -> None:
+            self.inside.set()
+            assert self.ended.wait(TIMEOUT)
+            assert not self.given_back.wait(0.05)
+            raise BrokenPipeError(32, "Broken pipe")
+
+        def shutdown(self) -> None:
+            self.ended.set()
+
+        def close(self) -> None:
+            self.given_back.set()
+
+    transport = Writing()
+    link = Connection(transport, FrameDecoder("1.2"))  # type: ignore[arg-type]
+    with Background(pytest.raises, STOMPClosed, link.send, b"SEND\n\n\0"):
+        assert transport.inside.wait(TIMEOUT)
+        link.close(None)
+    assert transport.given_back.is_set()
+
+
+# -- sending -------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_goes_out_as_it_is(ends: Ends) -> None:
+    link, theirs = ends
+    link.send(b"SEND\n\n\0")
+    assert theirs.recv(100) == b"SEND\n\n\0"
+
+
+def test_sending_on_a_closed_connection_is_an_error_with_the_reason(ends: Ends) -> None:
+    link, _ = ends
+    link.close(STOMPClosed("the broker closed the connection"))
+    with pytest.raises(STOMPClosed, match="closed: the broker closed the connection"):
+        link.send(b"SEND\n\n\0")
+
+
+def test_sending_on_a_connection_closed_by_this_side_is_an_error(ends: Ends) -> None:
+    link, _ = ends
+    link.close(None)
+    with pytest.raises(STOMPClosed, match="the connection is closed"):
+        link.send(b"SEND\n\n\0")
+
+
+def test_a_peer_that_does_not_read_ends_the_connection(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, _ = ends
+    monkeypatch.setattr(connection, "SEND_LIMIT", 0.05)
+    with pytest.raises(STOMPTimeout, match="did not read a frame in time"):
+        link.send(LARGE)
+    assert not link.open
+    assert isinstance(link.close_reason, STOMPTimeout)
+
+
+def test_a_frame_that_waits_for_another_threads_frame_times_out(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, _ = ends
+    writer_waits = waiting(monkeypatch, selectors.EVENT_WRITE)
+    with Background(pytest.raises, STOMPClosed, link.send, LARGE):
+        assert writer_waits.wait(TIMEOUT)
+        monkeypatch.setattr(connection, "SEND_LIMIT", 0.02)
+        with pytest.raises(STOMPTimeout, match="another thread's frame"):
+            link.send(b"SEND\n\n\0")
+        assert link.open
+        link.close(None)
+
+
+def test_an_interruption_inside_a_frame_ends_the_connection() -> None:
+    link, transport = scripted(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        link.send(b"SEND\n\n\0")
+    assert not link.open
+    assert transport.closed
+    assert "interrupted" in str(link.close_reason)
+
+
+def test_a_reader_that_is_interrupted_leaves_the_turn_to_others() -> None:
+    link, _ = scripted(KeyboardInterrupt(), message(b"hello"))
+    with pytest.raises(KeyboardInterrupt):
+        link.next_frame(None)
+    assert link.next_frame(TIMEOUT).Body == b"hello"
+
+
+def test_what_the_broker_said_before_it_broke_off_can_still_be_read() -> None:
+    error = raw("ERROR", "message:too large")
+    link, _ = scripted(BrokenPipeError(32, "Broken pipe"), message(b"1"), error)
+    with pytest.raises(STOMPClosed):
+        link.send(b"SEND\n\n\0")
+    assert [link.next_frame(TIMEOUT).Command for _ in range(2)] == ["MESSAGE", "ERROR"]
+    assert link.next_frame(TIMEOUT) is None
+
+
+# -- leaving -------------------------------------------------------------------------------------
+
+
+def test_leaving_waits_for_its_receipt_and_keeps_other_frames() -> None:
+    link, transport = scripted(b"", message(b"1"), raw("RECEIPT", "receipt-id:bye"))
+    link.leave(b"DISCONNECT\n\n\0", "bye", soon())
+    assert transport.closed
+    assert link.close_reason is None
+    assert link.next_frame(TIMEOUT).Body == b"1"
+    assert link.next_frame(TIMEOUT) is None
+
+
+def test_a_receipt_that_nobody_in_here_awaits_is_for_the_user() -> None:
+    link, _ = scripted(b"", raw("RECEIPT", "receipt-id:mine"), raw("RECEIPT", "receipt-id:bye"))
+    link.leave(b"DISCONNECT\n\n\0", "bye", soon())
+    assert link.next_frame(TIMEOUT)["receipt-id"] == "mine"
+    assert link.next_frame(TIMEOUT) is None
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (b"", b""),
+        (b"", ConnectionResetError(104, "reset by peer")),
+        (BrokenPipeError(32, "Broken pipe"),),
+        (b"", STOMPTimeout("nothing came")),
+        (b"", b"garbage\n\n"),
+    ],
+    ids=["end", "reset", "broken pipe", "silence", "no STOMP"],
+)
+def test_a_peer_that_does_not_hear_the_goodbye_is_gone_all_the_same(answers: Any) -> None:
+    link, transport = scripted(*answers)
+    link.leave(b"DISCONNECT\n\n\0", "bye", soon())
+    assert not link.open
+    assert transport.closed
+    assert link.close_reason is None
+
+
+def test_leaving_a_second_time_sends_nothing_also_while_the_first_waits(ends: Ends) -> None:
+    link, theirs = ends
+    with Background(link.leave, b"DISCONNECT\n\n\0", "bye", soon()):
+        assert theirs.recv(100) == b"DISCONNECT\n\n\0"
+        link.leave(b"DISCONNECT\n\n\0", "again", soon())
+        theirs.sendall(raw("RECEIPT", "receipt-id:bye"))
+    link.leave(b"DISCONNECT\n\n\0", "again", soon())
+    assert theirs.recv(100) == b""
+
+
+def test_nothing_is_sent_after_the_goodbye(ends: Ends) -> None:
+    link, theirs = ends
+    with Background(link.leave, b"DISCONNECT\n\n\0", "bye", soon()):
+        assert theirs.recv(100) == b"DISCONNECT\n\n\0"
+        assert not link.usable
+        with pytest.raises(STOMPClosed):
+            link.send(b"SEND\n\n\0")
+        theirs.sendall(raw("RECEIPT", "receipt-id:bye"))
+    assert theirs.recv(100) == b""
+
+
+@pytest.mark.parametrize("interrupted", [0, 1], ids=["sending", "waiting"])
+def test_an_interrupted_goodbye_closes_all_the_same(interrupted: int) -> None:
+    answers: list[Any] = [b"", b"\n"]
+    answers[interrupted] = KeyboardInterrupt()
+    link, transport = scripted(*answers)
+    with pytest.raises(KeyboardInterrupt):
+        link.leave(b"DISCONNECT\n\n\0", "bye", soon())
+    assert not link.open
+    assert transport.closed
+
+
+def test_leaving_wakes_a_reader_of_a_silent_peer(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, _ = ends
+    reader_waits = waiting(monkeypatch)
+    with Background(link.next_frame, None) as reading:
+        assert reader_waits.wait(TIMEOUT)
+        link.leave(b"DISCONNECT\n\n\0", "bye", time.monotonic() + 0.05)
+        assert reading.result() is None
+
+
+def test_closing_from_several_threads_at_once_closes_once(ends: Ends) -> None:
+    link, theirs = ends
+    in_threads(4, lambda number: link.close(STOMPClosed(str(number))))
+    assert link.close_reason is not None
+    assert theirs.recv(1) == b""
