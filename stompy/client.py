@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from stompy.errors import (
     STOMPTimeout,
     broker_error,
 )
-from stompy.frame import TEXT_TYPE, AckMode, STOMPFrame, charset_of
+from stompy.frame import AckMode, STOMPFrame, header_texts, payload
 from stompy.handshake import connect_one
 from stompy.transaction import STOMPTransaction
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from stompy.connection import Connection
 
 __all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
+
+_WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
+"""The frames that may have a body (STOMP 1.2, "Body")."""
+
+_COMMAND = re.compile(r"[!-9;-~]+")
 
 _ANSWER_HEADERS = {
     "1.0": {"message-id": "message-id"},
@@ -165,7 +171,7 @@ class STOMPClient:
             }
             limit = CONNECT_LIMIT if timeout is None else timeout
             try:
-                connected, connection = connect_one(address, _header_texts(wanted), versions, limit)
+                connected, connection = connect_one(address, header_texts(wanted), versions, limit)
             except STOMPConnectError as error:
                 failures.append(error)
                 continue
@@ -206,7 +212,8 @@ class STOMPClient:
 
         Sends DISCONNECT with a receipt and waits for it, `timeout` seconds at the most; so what
         was sent before has reached the broker when this returns in time. May be called from any
-        thread and more than once; a thread that waits in `recv` is woken.
+        thread and more than once: the first call does it, the others return at once. A thread that
+        waits in `recv` is woken.
         """
         if self._connection is not None:
             receipt = self._new_id("disconnect")
@@ -242,7 +249,7 @@ class STOMPClient:
         """Send a frame (STOMP 1.2, "Client Frames").
 
         Args:
-            command: any client command, e.g. ``"SEND"``.
+            command: any client command, e.g. ``"SEND"``; SEND alone has a body.
             headers, kv_headers: its headers; numbers and booleans are written as text, a None is
                 left out. The dict is not changed.
             body: text goes out in the charset of its ``content-type``; without one it is UTF-8 and
@@ -264,25 +271,28 @@ class STOMPClient:
         Example:
             >>> client.send("SEND", destination="/queue/Q", body="text or bytes", source="me")
         """
-        fields = _header_texts({**headers, **kv_headers})
+        if not _COMMAND.fullmatch(command):
+            raise STOMPProtocolError(f"{command!r} is no command")
+        fields = header_texts({**headers, **kv_headers})
         if transaction is not None:
             fields["transaction"] = (
                 transaction.id if isinstance(transaction, STOMPTransaction) else transaction
             )
-        receipt_id = self._new_id("receipt") if receipt is True else (receipt or None)
-        if receipt_id is not None:
-            fields["receipt"] = receipt_id
-        payload = _payload(fields, body)
+        if receipt:
+            fields["receipt"] = self._new_id("receipt") if receipt is True else receipt
+        octets = payload(fields, body)
+        if octets and command not in _WITH_BODY:
+            raise STOMPProtocolError(f"a {command} frame has no body", hint="SEND has one")
         fields.pop("content-length", None)
-        if content_length and (payload or command == "SEND"):
-            fields["content-length"] = str(len(payload))
-        elif b"\0" in payload:
+        if content_length and (octets or command == "SEND"):
+            fields["content-length"] = str(len(octets))
+        elif b"\0" in octets:
             raise STOMPProtocolError(
                 "a body that holds a NUL cannot go without a content-length",
                 hint="leave content_length=False out",
             )
-        self._live().send(wire.encode(command, fields, payload, self.version))
-        return receipt_id
+        self._live().send(wire.encode(command, fields, octets, self.version))
+        return fields.get("receipt")
 
     def message(
         self,
@@ -328,7 +338,7 @@ class STOMPClient:
         headers: Mapping[str, Any] = {},
         *,
         id: str | None = None,
-        receipt: bool | str = False,
+        receipt: str | None = None,
         **kv_headers: Any,
     ) -> str:
         """Ask for the messages of a destination (STOMP 1.2, "SUBSCRIBE").
@@ -340,7 +350,7 @@ class STOMPClient:
                 and iteration when a message is handed over, in `loop` after the callback.
             headers, kv_headers: more headers, e.g. a selector.
             id: the subscription's id; generated when None.
-            receipt: as for `send`; the RECEIPT comes through `recv`.
+            receipt: a receipt id of your own; the RECEIPT comes through `recv`.
 
         Returns:
             The subscription id.
@@ -356,7 +366,7 @@ class STOMPClient:
         self._subscriptions[sub_id] = STOMPSubscription(self, sub_id, dest, mode, send_acks)
         try:
             fields = {**headers, **kv_headers, "destination": dest, "id": sub_id, "ack": mode.value}
-            self.send("SUBSCRIBE", fields, receipt=receipt)
+            self.send("SUBSCRIBE", fields, receipt=receipt or False)
         except BaseException:
             self._subscriptions.pop(sub_id, None)
             raise
@@ -371,8 +381,11 @@ class STOMPClient:
         headers: Mapping[str, Any] = {},
         receipt: bool | str = False,
         **kv_headers: Any,
-    ) -> None:
+    ) -> str | None:
         """End a subscription (STOMP 1.2, "UNSUBSCRIBE"). Messages on their way still arrive.
+
+        Returns:
+            The receipt id when a receipt was asked for, else None.
 
         Raises:
             STOMPError: this connection has no such subscription.
@@ -383,7 +396,7 @@ class STOMPClient:
         fields = {**headers, **kv_headers, "id": sub_id}
         if self.version == "1.0":
             fields["destination"] = subscription.destination
-        self.send("UNSUBSCRIBE", fields, receipt=receipt)
+        return self.send("UNSUBSCRIBE", fields, receipt=receipt)
 
     @property
     def subscriptions(self) -> dict[str, STOMPSubscription]:
@@ -563,39 +576,6 @@ class STOMPClient:
             if value:
                 return value
         return None
-
-
-def _header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Header values as text; those that are None are left out."""
-    texts = {}
-    for name, value in headers.items():
-        if value is None:
-            continue
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        texts[name] = text = value if type(value) is str else str(value)
-        if "\0" in text or "\0" in name:
-            # The grammar allows it, but most brokers end the frame there: what follows would be
-            # read as a frame of its own.
-            raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
-    return texts
-
-
-def _payload(fields: dict[str, str], body: str | bytes) -> bytes:
-    """The octets of a body; text without a content-type gets one in `fields`."""
-    if isinstance(body, str):
-        try:
-            return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
-        except (LookupError, ValueError) as error:
-            raise STOMPProtocolError(
-                f"the text does not go into {fields['content-type']}: {error}",
-                hint="name another charset, or send bytes",
-            ) from error
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
-    raise STOMPProtocolError(
-        f"a body is text or bytes, not {type(body).__name__}", hint="json.dumps(...) makes text"
-    )
 
 
 def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout
+from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout, error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +52,9 @@ class Connection:
         """Write the octets of whole frames; those of several threads never mix.
 
         Raises:
-            STOMPClosed: the connection is closed, or it broke meanwhile.
+            STOMPClosed: the connection is closed, or it broke meanwhile. When the broker had said
+                why by an ERROR, that frame is in ``.Frame``, and still comes by `next_frame`.
             STOMPTimeout: the peer has not read for a minute; the connection is closed.
-            STOMPError: it broke, and the broker had said why by an ERROR.
         """
         self._send(data, time.monotonic() + SEND_LIMIT)
 
@@ -75,8 +75,7 @@ class Connection:
         if isinstance(failure, STOMPTimeout):
             reason: STOMPError = STOMPTimeout("the broker did not read a frame in time")
         elif isinstance(failure, OSError):
-            self._read_last_words()
-            reason = STOMPClosed(f"the connection broke: {failure.strerror or failure}")
+            reason = self._broke(failure)
         else:
             reason = STOMPClosed("sending was interrupted inside a frame")
         self.close(reason)
@@ -84,11 +83,18 @@ class Connection:
             raise reason from failure
         raise failure
 
-    def _read_last_words(self) -> None:
-        """Take in what the broker sent before it broke off: often an ERROR that says why."""
+    def _broke(self, failure: OSError) -> STOMPClosed:
+        """The error for a connection that broke while sending.
+
+        What the broker sent before is taken in first: it is often an ERROR that says why.
+        """
         with contextlib.suppress(STOMPTimeout):
             while self.open:
                 self._read(time.monotonic(), lambda: False)
+        last = self._inbox[-1] if self._inbox else None
+        if last is not None and last.Command == "ERROR":
+            return STOMPClosed(f"the connection broke; the broker says: {error_text(last)}", last)
+        return STOMPClosed(f"the connection broke: {failure.strerror or failure}")
 
     def closed_error(self) -> STOMPClosed:
         """The error for an attempt to use it when it is closed."""

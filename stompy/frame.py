@@ -102,8 +102,9 @@ class STOMPFrame:
         """
         import json  # importing stompy stays cheap for those who never ask
 
+        text = self.text
         try:
-            return json.loads(self.text)
+            return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise STOMPBodyError(f"the body is no JSON: {error}") from error
 
@@ -138,3 +139,38 @@ def charset_of(content_type: str) -> str:
         if name.strip().lower() == "charset":
             return value.strip().strip('"').lower() or "utf-8"
     return "utf-8"
+
+
+def header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Header values as text; those that are None are left out."""
+    texts = {}
+    for name, value in headers.items():
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        if isinstance(value, bytes | bytearray):
+            raise STOMPProtocolError(f"header {name!r} is bytes", hint="decode() it")
+        texts[name] = text = value if type(value) is str else str(value)
+        if "\0" in text or "\0" in name:
+            # The grammar allows it, but most brokers end the frame there: what follows would be
+            # read as a frame of its own.
+            raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
+    return texts
+
+
+def payload(fields: dict[str, str], body: str | bytes) -> bytes:
+    """The octets of a body; text without a content-type gets one in `fields`."""
+    if isinstance(body, str):
+        try:
+            return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
+        except (LookupError, ValueError) as error:
+            raise STOMPProtocolError(
+                f"the text does not go into {fields['content-type']}: {error}",
+                hint="name another charset, or send bytes",
+            ) from error
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise STOMPProtocolError(
+        f"a body is text or bytes, not {type(body).__name__}", hint="json.dumps(...) makes text"
+    )

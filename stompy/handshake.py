@@ -31,11 +31,13 @@ def connect_one(
 
     Raises:
         STOMPConnectError: with the phase that failed, the reason, and what to try.
+        STOMPProtocolError: a header cannot be written in a CONNECT frame.
     """
+    greeting = wire.encode("CONNECT", headers)
     deadline = time.monotonic() + limit
     transport = _open(address, deadline, limit)
     try:
-        transport.send(wire.encode("CONNECT", headers), deadline)
+        transport.send(greeting, deadline)
         return _await_connected(transport, address, versions, deadline)
     except STOMPTimeout as error:
         transport.close()

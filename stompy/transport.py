@@ -69,20 +69,25 @@ class SocketTransport:
 def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
     """Connect to the first of the host's addresses (IPv6 or IPv4) that answers.
 
+    Each has its share of the time: one that swallows connections leaves enough for the others.
+
     Raises:
         socket.gaierror: the name is not known.
         STOMPTimeout: the deadline has come.
         OSError: what the operating system says of the last address.
     """
     failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, where in _resolve(host, port, deadline):
+    found = _resolve(host, port, deadline)
+    for left, (family, kind, protocol, _, where) in zip(
+        range(len(found), 0, -1), found, strict=True
+    ):
         try:
             sock = socket.socket(family, kind, protocol)
         except OSError as error:  # a name may have addresses of a family that this machine lacks
             failure = error
             continue
         try:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            sock.settimeout(max(0.001, (deadline - time.monotonic()) / left))
             sock.connect(where)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return SocketTransport(sock)

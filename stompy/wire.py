@@ -260,7 +260,7 @@ class FrameDecoder:
         try:
             pairs: list[Any] = [line.split(":", 1) for line in lines]
             if self.version == "1.0":
-                pairs = [(name.strip(), value.strip()) for name, value in pairs]
+                pairs = [(name.strip(" \t"), value.strip(" \t")) for name, value in pairs]
             elif "\\" in text and command not in HANDSHAKE:
                 pairs = [
                     (_unescape(name, self.version), _unescape(value, self.version))

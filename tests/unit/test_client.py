@@ -913,6 +913,49 @@ def test_a_broker_that_leaves_while_it_is_acknowledged_takes_no_message_with_it(
     assert bodies(seen) == numbers
 
 
+@pytest.mark.parametrize("command", ["", "SE ND", "SEND\n", "SEND\0", "SEND:x", "sénd"])
+def test_what_is_no_command_is_refused(command: str) -> None:
+    def action(client: STOMPClient) -> None:
+        with pytest.raises(STOMPProtocolError, match="is no command"):
+            client.send(command)
+
+    assert sent(action) == []
+
+
+@pytest.mark.parametrize("command", ["SUBSCRIBE", "COMMIT", "ANYTHING"])
+def test_a_body_where_none_may_be_is_refused(command: str) -> None:
+    def action(client: STOMPClient) -> None:
+        with pytest.raises(STOMPProtocolError, match=f"a {command} frame has no body"):
+            client.send(command, body="x")
+
+    assert sent(action) == []
+
+
+def test_a_header_that_is_bytes_is_refused() -> None:
+    def action(client: STOMPClient) -> None:
+        with pytest.raises(STOMPProtocolError, match="'key' is bytes"):
+            client.message("/queue/Q", key=b"abc")
+
+    assert sent(action) == []
+
+
+def test_unsubscribe_returns_the_receipt_that_it_asks_for() -> None:
+    def action(client: STOMPClient) -> None:
+        sub_id = client.subscribe("/topic/T")
+        given.append(client.unsubscribe(sub_id, receipt=True))
+
+    given: list[str | None] = []
+    frames = sent(action)
+    assert [frames[-1].headers["receipt"]] == given
+
+
+def test_a_receipt_asked_for_among_the_headers_is_returned_too() -> None:
+    def action(client: STOMPClient) -> None:
+        assert client.message("/queue/Q", "x", headers={"receipt": "mine"}) == "mine"
+
+    sent(action)
+
+
 # -- acknowledgement by the user -----------------------------------------------------------------
 
 ANSWERS = pytest.mark.parametrize("command", ["ack", "nack"])

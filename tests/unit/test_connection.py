@@ -322,8 +322,9 @@ def test_a_reader_that_is_interrupted_leaves_the_turn_to_others() -> None:
 def test_what_the_broker_said_before_it_broke_off_can_still_be_read() -> None:
     error = raw("ERROR", "message:too large")
     link, _ = scripted(BrokenPipeError(32, "Broken pipe"), message(b"1"), error)
-    with pytest.raises(STOMPClosed):
+    with pytest.raises(STOMPClosed, match="the broker says: too large") as caught:
         link.send(b"SEND\n\n\0")
+    assert caught.value.Frame is not None
     assert [link.next_frame(TIMEOUT).Command for _ in range(2)] == ["MESSAGE", "ERROR"]
     assert link.next_frame(TIMEOUT) is None
 

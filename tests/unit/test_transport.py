@@ -227,6 +227,25 @@ def test_an_attempt_that_is_not_answered_is_a_timeout(
         open_tcp("broker.example", 1, soon())
 
 
+def test_an_address_that_swallows_connections_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    given: list[float | None] = []
+
+    class Swallowed(socket.socket):
+        def connect(self, where: Any) -> None:
+            given.append(self.gettimeout())
+            if where[1] == 1:
+                raise TimeoutError("timed out")
+            super().connect(where)
+
+    monkeypatch.setattr(socket, "socket", Swallowed)
+    swallowing = (socket.AF_INET, ("127.0.0.1", 1))
+    resolve_to(monkeypatch, swallowing, (socket.AF_INET, listener.getsockname()))
+    open_tcp("broker.example", 1, soon(4)).close()
+    assert given == [pytest.approx(2, abs=0.5), pytest.approx(4, abs=0.5)]
+
+
 def test_an_unknown_host_is_a_gaierror(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
