@@ -1,4 +1,4 @@
-"""Real brokers as fixtures, each started once per test session."""
+"""Real brokers as fixtures: each is started once, and ends with the last test of this folder."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,23 +19,23 @@ from tests.brokers.servers import (
 from tests.requirements import need
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running RabbitMQ of this session's own."""
+    """A running RabbitMQ of this run's own."""
     need(missing_rabbitmq())
     with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def activemq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running ActiveMQ Classic of this session's own."""
+    """A running ActiveMQ Classic of this run's own."""
     need(missing_activemq())
     with activemq(tmp_path_factory.mktemp("activemq")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def embedded_server() -> Iterator[Server]:
     """The embedded broker, as one more server of the same kind."""
     with Broker() as broker:

@@ -47,7 +47,7 @@ class Lab:
     folder: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab of this run's own: no token, its settings in a folder of its own."""
     folder = tmp_path_factory.mktemp("lab")
@@ -77,7 +77,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     need(None if CHROMIUM else "chromium is not installed: sudo apt-get install chromium")

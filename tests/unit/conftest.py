@@ -50,25 +50,28 @@ class SilentPeer:
 
     def __init__(self) -> None:
         self.received: list[STOMPFrame] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = self._listener.getsockname()
-        self._thread = threading.Thread(target=self._run)
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.address = self._sockets[0].getsockname()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         decoder = wire.FrameDecoder("1.2")
         with contextlib.suppress(OSError):
-            connection, _ = self._listener.accept()
-            with connection:
-                connection.sendall(wire.encode("CONNECTED", {"version": "1.2"}))
-                while data := connection.recv(65536):
-                    decoder.feed(data)
-                    self.received += decoder.frames()
+            connection, _ = self._sockets[0].accept()
+            self._sockets.append(connection)
+            connection.sendall(wire.encode("CONNECTED", {"version": "1.2"}))
+            while data := connection.recv(65536):
+                decoder.feed(data)
+                self.received += decoder.frames()
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):  # the other side may have closed it first
+                sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        for sock in self._sockets:
+            sock.close()
 
 
 @pytest.fixture
