@@ -72,6 +72,8 @@ class Connection:
             failure = error  # half a frame may be out: the stream is of no use any more
         finally:
             self._sending.release()
+            if not self.open:
+                self._give_back()
         if isinstance(failure, STOMPTimeout):
             reason: STOMPError = STOMPTimeout("the broker did not read a frame in time")
         elif isinstance(failure, OSError):
@@ -170,10 +172,8 @@ class Connection:
         finally:
             with self._turn:
                 self._reading = False
-                closed = not self.open
                 self._turn.notify_all()
-            if closed:
-                self._give_back()
+            self._give_back()
 
     def _take(self, deadline: float | None) -> None:
         """Read once and sort what is complete; the reading turn is this thread's."""
@@ -224,11 +224,16 @@ class Connection:
             self.open = False
             self.close_reason = None if self._leaving else reason  # a goodbye ends in EOF, too
             self._transport.shutdown()
-            reader_gives_back = self._reading
             self._turn.notify_all()
-        if not reader_gives_back:
-            self._give_back()
+        self._give_back()
 
     def _give_back(self) -> None:
-        with self._sending:  # else the descriptor could be closed, and reused, under a writer
+        """Give the descriptor back once it is closed and nobody uses it: it could be reused under
+        a reader or a writer. Whoever uses it meanwhile calls this afterwards."""
+        with self._turn:
+            if self.open or self._reading or not self._sending.acquire(blocking=False):
+                return
+        try:
             self._transport.close()
+        finally:
+            self._sending.release()

@@ -22,7 +22,6 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from stompy import AckMode, STOMPConnectError, STOMPError
 from stompy_jupyter.embedded import stop_embedded_broker
-from stompy_jupyter.publisher import publisher
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_ROWS
@@ -256,6 +255,8 @@ class StompMagics(Magics):
         """
         if cell is None:
             line, body = _split_body(line)
+            if not body:
+                raise UsageError("no body: write it behind the destination, or use %%stomp_send")
         else:
             body = cell.removesuffix("\n")  # the one that IPython puts behind every cell
         args = parse_argstring(self.stomp_send, line)
@@ -362,7 +363,11 @@ def _unquoted(text: str) -> str:
 
 
 _TOKEN = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|\S)+)""")
-_TAKES_VALUE = {"--header", "-H", "--on"}
+
+
+def _needs_value(option: str) -> bool:
+    """Whether the next token belongs to an option of %stomp_send; it may be abbreviated."""
+    return option == "-H" or (len(option) > 2 and "--header".startswith(option)) or option == "--on"
 
 
 def _split_body(line: str) -> tuple[str, str]:
@@ -373,7 +378,7 @@ def _split_body(line: str) -> tuple[str, str]:
         end = match.end()
         token = match.group(1)
         if takes_value or token.startswith("-"):
-            takes_value = token in _TAKES_VALUE and not takes_value
+            takes_value = not takes_value and _needs_value(token)
         else:
             break
     return line[:end], line[end:].lstrip()
@@ -396,7 +401,6 @@ def unload(shell: InteractiveShell) -> None:
     if magics is not None:
         shell.configurables.remove(magics)
         magics.close()
-    publisher.stop()
     stop_embedded_broker()
 
 

@@ -54,6 +54,9 @@ class Publisher:
         """Publish nothing more of `source`. Does nothing when it is unknown."""
         with self._lock:
             self._sources = [ref for ref in self._sources if ref() not in (None, source)]
+            idle = not self._sources
+        if idle:
+            self.stop()
 
     def stop(self) -> None:
         """Forget all sources and end the thread."""

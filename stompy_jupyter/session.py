@@ -257,7 +257,7 @@ class _Reader:
                 return
             del self._tables[sub_id]
         table.end()
-        if self.client.Connected:
+        with contextlib.suppress(STOMPClosed):  # then it has ended with the connection
             self.client.unsubscribe(sub_id)
 
     def _run(self) -> None:

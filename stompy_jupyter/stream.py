@@ -56,6 +56,10 @@ class FrameStream:
         """How many frames are kept, that is, how many rows `df` has."""
         return len(self.table)
 
+    def __bool__(self) -> bool:
+        """A stream is true, also one that has received nothing yet."""
+        return True
+
     @property
     def received(self) -> int:
         """How many frames have come in all."""

@@ -35,9 +35,9 @@ SEAL_BYTES = 8 * 1024 * 1024
 COLUMNS = ("received_at", "destination", "message_id", "content_type", "size", "body")
 """The columns that every table has; one more follows for each further header."""
 
-# Headers that have a column under another name, or that say the same for all rows of a stream.
+# Headers that have a column under another name, or that say nothing outside their connection.
 _NO_COLUMN = frozenset(
-    {"destination", "message-id", "content-type", "content-length", "subscription"}
+    {"destination", "message-id", "content-type", "content-length", "subscription", "ack"}
 )
 
 _EPOCH_MS = (100_000_000_000, 32_503_680_000_000)
@@ -58,7 +58,7 @@ class _Kind(enum.Flag):
 # Only what is written in the one canonical way, and loses no digit, is taken for a number.
 _PATTERNS = {
     _Kind.INTEGER: r"^(0|-?[1-9][0-9]{0,14})$",  # exact in a float, too
-    _Kind.LONG_INTEGER: r"^(0|-?[1-9][0-9]{0,17})$",
+    _Kind.LONG_INTEGER: r"^(0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})$",  # fits into 64 bits
     _Kind.NUMBER: r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$",
 }
 
@@ -192,9 +192,10 @@ class FrameTable:
 
         Columns: ``received_at`` (UTC, microseconds), ``destination``, ``message_id``,
         ``content_type``, ``size`` (bytes of the body), ``body`` (text where it decodes, bytes
-        where not), then one for each further header that occurs, a number where all its values
-        are numbers, a time where it is called ``timestamp`` and they are epoch milliseconds. The
-        index is the frame's number since the stream began.
+        where not), then one for each further header that occurs: a number where all its values
+        are numbers, a time where it is called ``timestamp`` and they are epoch milliseconds. A
+        header that is called like one of the first six has ``header_`` in front. The index is
+        the frame's number since the stream began.
         """
         batches, first = self._snapshot()
         frame = _to_pandas(batches)
@@ -255,7 +256,8 @@ def _make_batch(rows: Sequence[tuple[int, STOMPFrame]]) -> _Batch:
     kinds = {}
     for header in dict.fromkeys(chain.from_iterable(headers)):
         if header not in _NO_COLUMN:
-            name = f"header_{header}" if header in COLUMNS else header
+            taken = header in COLUMNS or header.startswith("header_")
+            name = f"header_{header}" if taken else header
             columns[name] = texts(header)
             kinds[name] = _kind(columns[name])
     return _Batch(pa.RecordBatch.from_pydict(columns), kinds)

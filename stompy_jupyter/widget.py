@@ -52,25 +52,26 @@ class StompWidget(anywidget.AnyWidget):
 
     def window(self) -> dict[str, Any]:
         """What the browser is to show now."""
-        session = self._session
+        chosen, session = self._chosen, self._session  # in the other order than `_let_go`
         if session is None:
             return self._final
+        streams = chosen or session.streams.values()
         return {
             "kind": "window",
             "seq": self._number,
             "session": {"address": session.address, "state": session.state},
-            "streams": [_stream_window(stream) for stream in self._streams(session)],
+            "streams": [_stream_window(stream) for stream in streams],
         }
 
     def news(self) -> dict[str, Any] | None:
         """The window, when it differs from what was sent last; for the publisher's thread."""
-        session = self._session
+        chosen, session = self._chosen, self._session
         if session is None:
             return None
-        streams = self._streams(session)
+        streams = chosen or session.streams.values()
         # Asked for first: what comes in between is in the window, and news again next time.
         state = session.state, [(id(s.table), s.received, s.live, s.error) for s in streams]
-        over = bool(self._chosen) and not any(stream.live for stream in streams)
+        over = bool(chosen) and not any(stream.live for stream in chosen)
         if state == self._shown:
             return None
         self._shown = state
@@ -89,10 +90,8 @@ class StompWidget(anywidget.AnyWidget):
     def _let_go(self, window: dict[str, Any]) -> None:
         """Keep the last window alone: ipywidgets keep a widget, and a table may be large."""
         self._final = window
-        self._session, self._chosen = None, ()
-
-    def _streams(self, session: StompSession) -> list[FrameStream]:
-        return list(self._chosen or session.streams.values())
+        self._session = None
+        self._chosen = ()
 
 
 def _stream_window(stream: FrameStream) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def broker() -> Iterator[Broker]:
 
 
 class SilentPeer:
-    """Answers CONNECT, and nothing else; notes all frames it is sent."""
+    """Answers CONNECT, else says what it is told to; notes all frames that it is sent."""
 
     def __init__(self) -> None:
         self.received: list[STOMPFrame] = []
@@ -65,7 +65,12 @@ class SilentPeer:
                 decoder.feed(data)
                 self.received += decoder.frames()
 
+    def say(self, command: str, headers: dict[str, str]) -> None:
+        """Send a frame to the client."""
+        self._sockets[1].sendall(wire.encode(command, headers))
+
     def close(self) -> None:
+        """End the connection; twice is fine."""
         for sock in self._sockets:
             with contextlib.suppress(OSError):  # the other side may have closed it first
                 sock.shutdown(socket.SHUT_RDWR)

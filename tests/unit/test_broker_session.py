@@ -429,6 +429,14 @@ def test_a_subscription_id_may_be_any_text(broker, version, id):
     assert not peer.closing
 
 
+def test_in_1_0_a_destination_has_one_subscription_without_an_id(broker):
+    peer = Peer(broker, "1.0")
+    peer.send("SUBSCRIBE", {"destination": "/topic/t"})
+    assert peer.send("SUBSCRIBE", {"destination": "/topic/t", "id": "1"}) == []
+    (error,) = peer.send("SUBSCRIBE", {"destination": "/topic/t"})
+    assert (error.Command, error["message"]) == ("ERROR", "subscription id in use")
+
+
 def test_several_1_0_subscriptions_without_id_do_not_mix(broker):
     peer = Peer(broker, "1.0")
     peer.send("SUBSCRIBE", {"destination": "/topic/a"})
@@ -591,6 +599,18 @@ def test_an_ack_counts_when_its_transaction_is_committed(broker, version, end, l
     peer.send(end, {"transaction": "t"})
     peer.session.end()
     assert drain(broker, "/queue/q") == left
+
+
+def test_a_message_may_be_acknowledged_twice_in_one_transaction(broker):
+    peer = Peer(broker)
+    peer.subscribe("/queue/q", ack="client")
+    first, second = (peer.message("/queue/q", body)[0] for body in (b"a", b"b"))
+    peer.send("BEGIN", {"transaction": "t"})
+    for message in (second, first, second):  # the first ACK covers both
+        peer.send("ACK", {"id": message["ack"], "transaction": "t"})
+    assert peer.send("COMMIT", {"transaction": "t"}) == []
+    peer.session.end()
+    assert drain(broker, "/queue/q") == []
 
 
 def test_a_transaction_that_cannot_be_committed_has_no_effect(broker):

@@ -326,6 +326,18 @@ def test_a_stream_that_ends_by_an_error_of_the_broker_says_what_it_was(session):
     assert "SEND without destination" in stream.error.Message
 
 
+def test_an_error_that_the_connection_outlived_is_not_why_it_ended(silent):
+    with StompSession(silent.address) as session:
+        stream = session.subscribe("/queue/q")
+        silent.say("ERROR", {"message": "a warning, as some brokers send"})
+        silent.say("MESSAGE", {"destination": "/queue/q", "subscription": "stream-1"})
+        stream.wait(1, timeout=5)
+        assert "a warning" in session.last_error.Message
+        silent.close()
+        until(lambda: not stream.live)
+        assert "closed the connection" in stream.error.Message
+
+
 def test_a_lost_session_connects_again_and_has_no_streams_yet(broker):
     host, port = broker.address
     session = StompSession((host, port)).connect()

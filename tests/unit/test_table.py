@@ -174,6 +174,20 @@ def test_a_column_keeps_one_type_over_all_batches():
     assert table_of(*frames[:2], max_rows=8).df["h"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("max_rows", [8, 1000], ids=["a batch each", "one batch"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "2.5"], [1.0, 2.5]),
+        (["1", "123456789012345678"], [1, 123456789012345678]),
+        (["123456789012345678", "2.5"], ["123456789012345678", "2.5"]),
+    ],
+)
+def test_no_digit_is_lost_whatever_other_values_a_column_has(values, expected, max_rows):
+    frames = [message(h=value) for value in values]
+    assert table_of(*frames, max_rows=max_rows).df["h"].tolist() == expected
+
+
 def test_a_timestamp_in_epoch_milliseconds_is_a_time():
     series = column("timestamp", "1700000000123", None)
     assert isinstance(series.dtype, pd.DatetimeTZDtype)

@@ -235,6 +235,54 @@ def test_a_closed_widget_does_not_keep_its_session():
     kept = weakref.ref(session)
     widget = StompWidget(session)
     widget.close()
-    del session, widget
+    del session
     gc.collect()
     assert kept() is None
+    assert widget.window()["streams"] == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_widget_keeps_of_ended_streams_what_it_shows_and_not_their_tables(session):
+    stream = session.add("one")
+    session.add("two")
+    widget = StompWidget(session, stream)
+    receive(stream, "last")
+    stream.table.end()
+    news = widget.news()
+    assert news["streams"][0]["rows"][0][4] == "last"
+    assert news["streams"][0]["live"] is False
+    table = weakref.ref(stream.table)
+    session.streams.clear()
+    del stream
+    gc.collect()
+    assert table() is None
+    assert widget.news() is None
+    assert widget.get_state()["_snapshot"] == news
+
+
+class Interrupted(FakeSession):
+    """Runs `meanwhile` once, where another thread could, while a widget looks at it."""
+
+    meanwhile = None
+
+    @property
+    def state(self) -> str:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return "connected"
+
+    @state.setter
+    def state(self, _: str) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_window_shows_the_chosen_streams_also_if_they_end_while_it_is_made():
+    session = Interrupted()
+    stream = session.add("one")
+    session.add("two")
+    widget = StompWidget(session, stream)
+    stream.table.end()
+    session.meanwhile = widget.news  # the publisher's thread gets in between
+    assert [shown["name"] for shown in widget.window()["streams"]] == ["one"]
