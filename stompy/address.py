@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from stompy.errors import STOMPAddressError
 
-DEFAULT_PORT = 61613
+PORTS = {"stomp": 61613, "stomp+ssl": 61614, "ws": 80, "wss": 443}
+"""The schemes that have a host, and their usual ports."""
+
+UNIX = "stomp+unix"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _SPACE = re.compile(r"\s")
@@ -22,22 +26,40 @@ class Address(NamedTuple):
     """
 
     host: str
-    port: int = DEFAULT_PORT
+    port: int = PORTS["stomp"]
     login: str | None = None
     passcode: str | None = None
     vhost: str | None = None
+    scheme: str = "stomp"
+    path: str = ""
+    """The path of a WebSocket's URL, or of a Unix socket."""
+    sock: socket.socket | None = None
+    """A socket that is connected already."""
 
     def __str__(self) -> str:
+        if self.scheme == UNIX:
+            return f"{UNIX}://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        place = f"{host}:{self.port}{self.path.partition('?')[0]}"  # a query may hold a token
+        return place if self.scheme == "stomp" else f"{self.scheme}://{place}"
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
 
     @property
-    def pair(self) -> tuple[str, int]:
-        """``(host, port)``, the form that `stompy.connect` takes."""
-        return self.host, self.port
+    def tls(self) -> bool:
+        """Whether the scheme asks for TLS."""
+        return self.scheme in ("stomp+ssl", "wss")
+
+    @property
+    def websocket(self) -> bool:
+        """Whether the scheme asks for a WebSocket."""
+        return self.scheme in ("ws", "wss")
+
+    @property
+    def pair(self) -> tuple[str, int] | str:
+        """``(host, port)``, or the path of a Unix socket: what `STOMPClient.BrokerAddress` is."""
+        return self.path if self.scheme == UNIX else (self.host, self.port)
 
 
 def parse_addresses(given: Any) -> list[Address]:
@@ -69,9 +91,15 @@ def _is_one(given: tuple[Any, ...]) -> bool:
 
 
 def parse_address(given: Any) -> Address:
-    """One address: ``("host", 61613)``, ``"host:61613"``, ``"host"`` or ``stomp://…``.
+    """One address: ``("host", 61613)``, ``"host:61613"``, ``"host"`` or a URL.
 
-    A URL is ``stomp://login:passcode@host:port/vhost``, each part but the host optional.
+    URLs, each part but the host or the path of a Unix socket optional:
+
+    - ``stomp://login:passcode@host:port/vhost``, and ``stomp+ssl://…`` with TLS,
+    - ``ws://login:passcode@host:port/path``, and ``wss://…`` with TLS,
+    - ``stomp+unix:///path/of/socket``.
+
+    It may also be a connected `socket.socket`, which the client then owns.
 
     Raises:
         STOMPAddressError: it is none of these.
@@ -83,6 +111,8 @@ def parse_address(given: Any) -> Address:
     """
     if isinstance(given, Address):
         return given
+    if isinstance(given, socket.socket):
+        return _of_socket(given)
     if isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], str):
         host, port = given
         if not _HOST.fullmatch(host) or type(port) is not int or not 0 < port < 65536:
@@ -93,29 +123,65 @@ def parse_address(given: Any) -> Address:
     raise _no_address(repr(given) if isinstance(given, str) else f"a {type(given).__name__}")
 
 
-def _parse_text(text: str) -> Address:
-    scheme, separator, _ = text.partition("://")
-    if separator and _SCHEME.fullmatch(scheme) and scheme.lower() != "stomp":
+def _of_socket(sock: socket.socket) -> Address:
+    if hasattr(sock, "do_handshake"):
         raise STOMPAddressError(
-            f"cannot connect by {scheme.lower()}://: this release connects over plain TCP",
-            hint="write stomp://host:port or host:port",
+            "a TLS socket cannot be shared by threads",
+            hint="give the plain socket, and tls=True or an SSLContext",
         )
     try:
-        url = urlsplit(text if separator else f"stomp://{text}")
+        peer = sock.getpeername()
+    except OSError as error:
+        raise STOMPAddressError(f"a socket that is not connected: {error.strerror}") from error
+    if isinstance(peer, tuple):
+        return Address(peer[0], peer[1], sock=sock)
+    return Address("localhost", scheme=UNIX, path=str(peer), sock=sock)
+
+
+def _parse_text(text: str) -> Address:
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return _parse_url("stomp", text, text)
+    scheme = scheme.lower()
+    if scheme == UNIX and rest.startswith("/") and "\0" not in rest:
+        return Address("localhost", scheme=UNIX, path=rest)
+    if scheme in PORTS:
+        return _parse_url(scheme, rest, text)
+    if _SCHEME.fullmatch(scheme):
+        raise STOMPAddressError(
+            f"cannot connect by {scheme}://",
+            hint=f"write one of {', '.join(f'{known}://' for known in [*PORTS, UNIX])}",
+        )
+    raise _no_address(repr(_without_credentials(text)))
+
+
+def _parse_url(scheme: str, rest: str, text: str) -> Address:
+    try:
+        # Always as http, since urlsplit treats schemes that it does not know in other ways.
+        url = urlsplit(f"http://{rest}")
         host, port = url.hostname, url.port
     except ValueError:
         raise _no_address(repr(_without_credentials(text))) from None
-    further = url.query or url.fragment or "@" in url.path or url.scheme != "stomp"
-    if not _HOST.fullmatch(host or "") or port == 0 or further or _SPACE.search(text):
+    websocket = scheme in ("ws", "wss")
+    if host is None or not _is_right(url, host, websocket) or _SPACE.search(text):
         raise _no_address(repr(_without_credentials(text)))
-    assert host is not None
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     return Address(
         host,
-        DEFAULT_PORT if port is None else port,
+        PORTS[scheme] if port is None else port,
         login=unquote(url.username) if url.username else None,
         passcode=unquote(url.password) if url.password else None,
-        vhost=unquote(url.path[1:]) or None,
+        vhost=None if websocket else unquote(url.path[1:]) or None,
+        scheme=scheme,
+        path=path if websocket else "",
     )
+
+
+def _is_right(url: SplitResult, host: str, websocket: bool) -> bool:
+    """Whether the parts of a URL are such as an address can have."""
+    if not _HOST.fullmatch(host) or url.port == 0 or url.fragment:
+        return False
+    return websocket or not (url.query or "@" in url.path)
 
 
 def _without_credentials(text: str) -> str:

@@ -19,10 +19,12 @@ from stompy.errors import (
     broker_error,
 )
 from stompy.frame import AckMode, STOMPFrame, header_texts, payload
-from stompy.handshake import connect_one
+from stompy.handshake import Terms, connect_one
+from stompy.tls import StrPath, TLSOptions
 from stompy.transaction import STOMPTransaction
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
@@ -44,12 +46,10 @@ _ANSWER_HEADERS = {
 
 CONNECT_LIMIT = 8.0
 """Seconds that one address may take to answer CONNECT, all phases together."""
+HEART_BEAT = (10_000, 10_000)
+"""Milliseconds: how often we can send, and how often we want to hear."""
 DISCONNECT_LIMIT = 2.0
 """Seconds that `STOMPClient.disconnect` waits for its receipt."""
-
-_LATER = frozenset(
-    {"tls", "cert_file", "key_file", "ca_file", "key_password", "heart_beat", "reconnect"}
-)
 
 
 def connect(addr_list: Any, **args: Any) -> STOMPClient:
@@ -101,7 +101,9 @@ class STOMPClient:
     and disconnect meanwhile. Where several threads receive, each frame goes to one of them.
 
     Attributes:
-        BrokerAddress: the ``(host, port)`` that answered, None before `connect`.
+        BrokerAddress: the ``(host, port)`` that answered, or the path of its Unix socket; None
+            before `connect`.
+        address: the same as text, for people.
         version: the protocol version agreed on.
         server: the broker's ``server`` header, ``""`` when it has none.
 
@@ -114,7 +116,8 @@ class STOMPClient:
     """
 
     def __init__(self) -> None:
-        self.BrokerAddress: tuple[str, int] | None = None
+        self.BrokerAddress: tuple[str, int] | str | None = None
+        self.address = ""
         self.version = "1.2"
         self.server = ""
         self._connection: Connection | None = None
@@ -133,18 +136,43 @@ class STOMPClient:
         timeout: float | None = None,
         vhost: str | None = None,
         versions: tuple[str, ...] = wire.VERSIONS,
+        heart_beat: tuple[int, int] = HEART_BEAT,
+        tls: bool | ssl.SSLContext | None = None,
+        cert_file: StrPath | None = None,
+        key_file: StrPath | None = None,
+        ca_file: StrPath | None = None,
+        key_password: str | None = None,
+        check_hostname: bool = True,
+        verify: bool = True,
+        ws_headers: Mapping[str, str] = {},
+        max_body: int = wire.MAX_BODY,
+        max_headers: int = wire.MAX_HEADERS,
+        max_header_line: int = wire.MAX_HEADER_LINE,
         **kv_headers: Any,
     ) -> STOMPFrame:
         """Connect to the first address that answers (STOMP 1.2, "Connecting").
 
         Args:
-            addr_list: ``("host", 61613)``, ``"host:61613"``, ``"stomp://login@host:port/vhost"``,
-                or a list of such, tried in order until one gives CONNECTED.
+            addr_list: ``("host", 61613)``, ``"host:61613"``, a URL (``stomp://``,
+                ``stomp+ssl://``, ``ws://``, ``wss://``, ``stomp+unix://``; see
+                `stompy.address.parse_address`), a connected socket, or a list of such, tried in
+                order until one gives CONNECTED.
             login, passcode: who connects; kept in no text that this package makes.
             headers, kv_headers: more headers of the CONNECT frame.
             timeout: seconds that one address may take, all phases together; 8 when None.
             vhost: the ``host`` header, ``"/"`` by default.
             versions: the protocol versions to offer.
+            heart_beat: milliseconds: how often we can send, how often we want to hear; 0 is
+                never (STOMP 1.2, "Heart-beating").
+            tls: True for TLS by the system's authorities, or an `ssl.SSLContext`.
+            cert_file, key_file, key_password: our certificate, for a broker that wants one.
+            ca_file: the authorities to trust instead of the system's. Each of these files asks
+                for TLS, as ``stomp+ssl://`` and ``wss://`` do.
+            check_hostname, verify: False leaves out the check of the host name, or all checks;
+                a warning says so.
+            ws_headers: more headers of the HTTP request that opens a WebSocket.
+            max_body: bytes that a body may have.
+            max_headers, max_header_line: how many headers a frame may have, and bytes one of them.
 
         Returns:
             The CONNECTED frame.
@@ -152,30 +180,42 @@ class STOMPClient:
         Raises:
             STOMPAddressError: `addr_list` holds something that is no address.
             STOMPConnectError: no address gave CONNECTED; the error says of each what happened.
+            STOMPError: the arguments contradict each other.
         """
         if self._connection is not None and self._connection.open:
             raise STOMPError("this client is connected already", hint="disconnect() it first")
-        self._check_arguments(versions, headers, kv_headers)
+        beats = _check_arguments(versions, heart_beat, headers, kv_headers)
+        options = TLSOptions(
+            tls, cert_file, key_file, ca_file, key_password, check_hostname, verify
+        )
+        limit = CONNECT_LIMIT if timeout is None else timeout
+        terms = Terms(
+            versions,
+            limit,
+            beats,
+            ws_headers=ws_headers,
+            max_body=max_body,
+            max_headers=max_headers,
+            max_header_line=max_header_line,
+        )
         failures: list[STOMPConnectError] = []
         for address in parse_addresses(addr_list):
-            credentials = {
-                "login": login if login is not None else address.login,
-                "passcode": passcode if passcode is not None else address.passcode,
-            }
             wanted = {
                 "accept-version": ",".join(sorted(versions)),
                 "host": vhost or address.vhost or "/",
-                **credentials,
+                "heart-beat": "{},{}".format(*beats),
+                "login": login if login is not None else address.login,
+                "passcode": passcode if passcode is not None else address.passcode,
                 **headers,
                 **kv_headers,
             }
-            limit = CONNECT_LIMIT if timeout is None else timeout
+            here = terms._replace(context=options.context(address.tls))
             try:
-                connected, connection = connect_one(address, header_texts(wanted), versions, limit)
+                connected, connection = connect_one(address, header_texts(wanted), here)
             except STOMPConnectError as error:
                 failures.append(error)
                 continue
-            self.BrokerAddress = address.pair
+            self.BrokerAddress, self.address = address.pair, str(address)
             self.version = connected.get("version", "1.0")
             self.server = connected.get("server", "")
             self._subscriptions.clear()
@@ -183,24 +223,16 @@ class STOMPClient:
             return connected
         raise _all_failed(failures)
 
-    @staticmethod
-    def _check_arguments(
-        versions: tuple[str, ...], headers: Mapping[str, Any], kv_headers: dict[str, Any]
-    ) -> None:
-        later = _LATER & kv_headers.keys()
-        if later or "heart-beat" in {*headers, *kv_headers}:
-            name = min(later, default="a heart-beat header")
-            raise STOMPError(f"{name} is not part of this release", hint="leave it out")
-        if not versions or set(versions) - set(wire.VERSIONS):
-            raise STOMPError(
-                f"cannot offer the versions {versions!r}",
-                hint=f"choose among {', '.join(wire.VERSIONS)}",
-            )
-
     @property
     def Connected(self) -> bool:  # the contract's name
         """Whether the connection is up, as far as this side knows."""
         return self._connection is not None and self._connection.usable
+
+    @property
+    def heart_beat(self) -> tuple[int, int]:
+        """The agreed intervals in milliseconds: ours and the broker's; 0 is never."""
+        beat = self._connection.beat if self._connection else None
+        return (beat.send_ms, beat.receive_ms) if beat else (0, 0)
 
     @property
     def close_reason(self) -> STOMPError | None:
@@ -230,8 +262,7 @@ class STOMPClient:
         if self.BrokerAddress is None:
             return "<STOMPClient, never connected>"
         state = "connected" if self.Connected else "closed"
-        host, port = self.BrokerAddress
-        return f"<STOMPClient {host}:{port} {state}, STOMP {self.version}>"
+        return f"<STOMPClient {self.address} {state}, STOMP {self.version}>"
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -576,6 +607,33 @@ class STOMPClient:
             if value:
                 return value
         return None
+
+
+def _check_arguments(
+    versions: tuple[str, ...],
+    heart_beat: tuple[int, int],
+    headers: Mapping[str, Any],
+    kv_headers: Mapping[str, Any],
+) -> tuple[int, int]:
+    """Refuse what cannot be meant; returns the heart-beats, as whole milliseconds."""
+    if "reconnect" in kv_headers:
+        raise STOMPError("reconnect is not part of this release", hint="leave it out")
+    if "heart-beat" in {*headers, *kv_headers}:
+        raise STOMPError("heart-beat among the headers", hint="heart_beat=(send_ms, want_ms)")
+    if not versions or set(versions) - set(wire.VERSIONS):
+        raise STOMPError(
+            f"cannot offer the versions {versions!r}",
+            hint=f"choose among {', '.join(wire.VERSIONS)}",
+        )
+    try:
+        send, want = map(int, heart_beat)
+        if min(send, want) < 0:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise STOMPError(
+            f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
+        ) from None
+    return send, want
 
 
 def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:

@@ -1,7 +1,8 @@
 """One connection in use: whole frames out, sorted frames in, safe to share among threads.
 
-There is no reader thread in here. Whoever needs a frame takes the reading turn, reads once, and
-leaves what is not its own in the inbox for the others. A slow reader is backpressure by itself.
+There is no reader thread in here; the one thread is for heart-beats. Whoever needs a frame takes
+the reading turn, reads once, and leaves what is not its own in the inbox for the others. A slow
+reader is backpressure by itself.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
 from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout, error_text
+from stompy.heartbeat import HeartBeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stompy.frame import STOMPFrame
-    from stompy.transport import SocketTransport
+    from stompy.transport import Transport
     from stompy.wire import FrameDecoder
 
 SEND_LIMIT = 60.0
@@ -31,9 +34,12 @@ class Connection:
     Attributes:
         open: whether it has not ended yet.
         close_reason: why it ended; None while it is open and when this side closed it.
+        beat: its heart-beats.
     """
 
-    def __init__(self, transport: SocketTransport, decoder: FrameDecoder) -> None:
+    def __init__(
+        self, transport: Transport, decoder: FrameDecoder, beat: HeartBeat | None = None
+    ) -> None:
         self.open = True
         self.close_reason: STOMPError | None = None
         self._transport = transport
@@ -44,7 +50,15 @@ class Connection:
         self._reading = False
         self._turn = threading.Condition()  # guards the four flags above
         self._sending = threading.Lock()
+        self._closed = threading.Event()
+        self.beat = beat or HeartBeat(0, 0, now=0.0)
         self._sort_complete()  # frames may have come right behind CONNECTED
+        if self.beat.agreed and self.open:
+            # It knows the connection weakly, so that a client that is forgotten can go.
+            pace = (weakref.ref(self), self._closed)
+            threading.Thread(
+                target=_keep_pace, args=pace, name="stompy-heart-beat", daemon=True
+            ).start()
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -65,25 +79,22 @@ class Connection:
             if not self.open or (self._leaving and not last):
                 raise self.closed_error()
             self._transport.send(data, deadline)
+            self.beat.sent(time.monotonic())
             return
         except STOMPClosed:
             raise
-        except BaseException as error:
-            failure = error  # half a frame may be out: the stream is of no use any more
+        except OSError as error:
+            failure = error
         finally:
             self._sending.release()
             if not self.open:
                 self._give_back()
         if isinstance(failure, STOMPTimeout):
             reason: STOMPError = STOMPTimeout("the broker did not read a frame in time")
-        elif isinstance(failure, OSError):
-            reason = self._broke(failure)
         else:
-            reason = STOMPClosed("sending was interrupted inside a frame")
+            reason = self._broke(failure)
         self.close(reason)
-        if isinstance(failure, OSError):
-            raise reason from failure
-        raise failure
+        raise reason from failure
 
     def _broke(self, failure: OSError) -> STOMPClosed:
         """The error for a connection that broke while sending.
@@ -182,6 +193,7 @@ class Connection:
             if not data:
                 where = " inside a frame" if self._decoder.unfinished else ""
                 raise STOMPClosed(f"the broker closed the connection{where}")
+            self.beat.received(time.monotonic())
             self._decoder.feed(data)
         except STOMPTimeout:
             raise STOMPTimeout("no frame came in time") from None
@@ -209,6 +221,38 @@ class Connection:
                 return
         self._inbox.append(frame)
 
+    # -- heart-beats -------------------------------------------------------------------------
+
+    def pulse(self) -> float:
+        """Send a beat or give the peer up when it is time; returns the seconds until the next."""
+        now = time.monotonic()
+        if self.beat.is_dead(now):
+            if self._transport.readable():  # it is us who do not read
+                self.beat.received(now)
+            else:
+                silence = self.beat.silence_limit
+                self.close(STOMPClosed(f"the broker gave no sign of life for {silence:g} s"))
+        if self.beat.must_send(now) and self.usable:
+            self._send_beat(now)
+        return max(0.01, self.beat.wait(now))
+
+    def _send_beat(self, now: float) -> None:
+        """Send a line end, unless a frame is on its way anyway (STOMP 1.2, "Heart-beating")."""
+        self.beat.sent(now)
+        if not self._sending.acquire(blocking=False):
+            return
+        failure: STOMPClosed | None = None
+        try:
+            with contextlib.suppress(STOMPTimeout):  # then octets of ours wait to be read
+                self._transport.send(b"\n", now)
+        except OSError as error:
+            failure = STOMPClosed(f"the connection broke: {error.strerror or error}")
+        finally:
+            self._sending.release()
+        if failure is not None:
+            self.close(failure)
+        self._give_back()
+
     # -- the end -----------------------------------------------------------------------------
 
     @property
@@ -224,6 +268,7 @@ class Connection:
             self.open = False
             self.close_reason = None if self._leaving else reason  # a goodbye ends in EOF, too
             self._transport.shutdown()
+            self._closed.set()
             self._turn.notify_all()
         self._give_back()
 
@@ -237,3 +282,14 @@ class Connection:
             self._transport.close()
         finally:
             self._sending.release()
+
+
+def _keep_pace(ref: weakref.ref[Connection], closed: threading.Event) -> None:
+    """What the heart-beat thread does, until the connection is closed or forgotten."""
+    wait = 0.0
+    while not closed.wait(wait):
+        connection = ref()
+        if connection is None:
+            return
+        wait = connection.pulse()
+        del connection

@@ -1,30 +1,62 @@
-"""From an address to a session: open the connection, send CONNECT, judge what comes back."""
+"""From an address to a session: open the stream, send CONNECT, judge what comes back."""
 
 from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from stompy import wire
+from stompy import heartbeat, wire
+from stompy.address import UNIX
 from stompy.connection import Connection
 from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout, error_text
-from stompy.transport import SocketTransport, open_tcp
+from stompy.transport import SocketTransport, TLSTransport, Transport, open_tcp, open_unix
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
 
     from stompy.address import Address
     from stompy.frame import STOMPFrame
 
 _USUAL_PORT = "check the port: STOMP is usually on 61613"
-_NO_STOMP_PORT = "check whether it is a STOMP port, without TLS: STOMP is usually on 61613"
+_NO_STOMP_PORT = "check whether it is a STOMP port, with or without TLS: STOMP is usually on 61613"
+
+
+class Terms(NamedTuple):
+    """What a connection is to be like.
+
+    Attributes:
+        versions: the protocol versions to offer.
+        limit: seconds for all phases together.
+        heart_beat: how often we can send and how often we want to hear, in milliseconds; 0 never.
+        context: for TLS; None for a stream without it.
+        ws_headers: more headers of the HTTP request that opens a WebSocket.
+        max_body, max_headers, max_header_line: the decoder's limits.
+    """
+
+    versions: Sequence[str]
+    limit: float
+    heart_beat: tuple[int, int] = (0, 0)
+    context: ssl.SSLContext | None = None
+    ws_headers: Mapping[str, str] = {}
+    max_body: int = wire.MAX_BODY
+    max_headers: int = wire.MAX_HEADERS
+    max_header_line: int = wire.MAX_HEADER_LINE
+
+    def decoder(self) -> wire.FrameDecoder:
+        """A decoder with these limits."""
+        return wire.FrameDecoder(
+            max_body=self.max_body,
+            max_headers=self.max_headers,
+            max_header_line=self.max_header_line,
+        )
 
 
 def connect_one(
-    address: Address, headers: Mapping[str, str], versions: Sequence[str], limit: float
+    address: Address, headers: Mapping[str, str], terms: Terms
 ) -> tuple[STOMPFrame, Connection]:
-    """Connect to one address within `limit` seconds (STOMP 1.2, "Connecting").
+    """Connect to one address (STOMP 1.2, "Connecting").
 
     Returns:
         The CONNECTED frame and the connection.
@@ -34,15 +66,16 @@ def connect_one(
         STOMPProtocolError: a header cannot be written in a CONNECT frame.
     """
     greeting = wire.encode("CONNECT", headers)
-    deadline = time.monotonic() + limit
-    transport = _open(address, deadline, limit)
+    deadline = time.monotonic() + terms.limit
+    transport = _open(address, terms, deadline)
     try:
+        transport = _secure(transport, address, terms, deadline)
         transport.send(greeting, deadline)
-        return _await_connected(transport, address, versions, deadline)
+        return _await_connected(transport, address, terms, deadline)
     except STOMPTimeout as error:
         transport.close()
         _fail(
-            f"{address} accepted the connection, but sent no CONNECTED within {limit:g} s",
+            f"{address} accepted the connection, but sent no CONNECTED within {terms.limit:g} s",
             _NO_STOMP_PORT,
             address,
             cause=error,
@@ -52,7 +85,7 @@ def connect_one(
         if isinstance(error, STOMPConnectError):
             raise
         message = f"no STOMP session with {address}: {error.Message}"
-        _fail(message, _USUAL_PORT, address, cause=error)
+        _fail(message, error.hint or _USUAL_PORT, address, cause=error)
     except OSError as error:
         transport.close()
         reason = error.strerror or error
@@ -62,28 +95,70 @@ def connect_one(
         raise
 
 
-def _open(address: Address, deadline: float, limit: float) -> SocketTransport:
+def _open(address: Address, terms: Terms, deadline: float) -> Transport:
+    """The operating system's part: a connected socket."""
+    if address.sock is not None:
+        return SocketTransport(address.sock)
     try:
+        if address.scheme == UNIX:
+            return open_unix(address.path, deadline)
         return open_tcp(address.host, address.port, deadline)
     except socket.gaierror as error:
         hint = "check the spelling of the host"
         _fail(f"the host {address.host!r} is not known", hint, address, "resolve", error)
     except STOMPTimeout as error:
+        message = f"{address} did not answer within {terms.limit:g} s"
         hint = "check the host and the port; a firewall may swallow the connection"
-        _fail(f"{address} did not answer within {limit:g} s", hint, address, "connect", error)
+        _fail(message, hint, address, "connect", error)
     except ConnectionRefusedError as error:
         hint = "start the broker, or " + _USUAL_PORT
         _fail(f"nothing listens at {address} (connection refused)", hint, address, "connect", error)
     except OSError as error:
         reason = error.strerror or error
-        hint = "check the host, the port and the network"
+        hint = "check the address and the network"
         _fail(f"cannot connect to {address}: {reason}", hint, address, "connect", error)
 
 
+def _secure(transport: Transport, address: Address, terms: Terms, deadline: float) -> Transport:
+    """TLS and WebSocket on top of the socket, where they are wanted."""
+    if terms.context is not None:
+        transport = _start_tls(transport, terms.context, address, deadline)
+    if not address.websocket:
+        return transport
+    from stompy.websocket import WebSocketTransport  # needs a library of the extra `ws`
+
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    uri = f"{address.scheme}://{host}:{address.port}{address.path}"
+    return WebSocketTransport.open(transport, uri, terms.versions, terms.ws_headers, deadline)
+
+
+def _start_tls(
+    raw: Transport, context: ssl.SSLContext, address: Address, deadline: float
+) -> Transport:
+    import ssl
+
+    transport = TLSTransport(raw, context, address.host)
+    try:
+        transport.handshake(deadline)
+    except ssl.SSLCertVerificationError as error:
+        _fail(
+            f"the certificate of {address} is not accepted: {error.verify_message}",
+            "name its authority by ca_file=…, or the host that the certificate names",
+            address,
+            "tls",
+            error,
+        )
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        hint = "check whether the port speaks TLS, and whether it wants a client certificate"
+        _fail(f"no TLS with {address}: {reason}", hint, address, "tls", error)
+    return transport
+
+
 def _await_connected(
-    transport: SocketTransport, address: Address, versions: Sequence[str], deadline: float
+    transport: Transport, address: Address, terms: Terms, deadline: float
 ) -> tuple[STOMPFrame, Connection]:
-    decoder = wire.FrameDecoder()
+    decoder = terms.decoder()
     beginning = b""
     while True:
         data = transport.recv(deadline)
@@ -102,7 +177,10 @@ def _await_connected(
         first = next(frames, None)
         frames.close()  # what comes behind CONNECTED is the connection's to decode
         if first is not None:
-            return _judge(first, address, versions), Connection(transport, decoder)
+            connected = _judge(first, address, terms.versions)
+            intervals = heartbeat.agree(terms.heart_beat, connected.get("heart-beat"))
+            beat = heartbeat.HeartBeat(*intervals, now=time.monotonic())
+            return connected, Connection(transport, decoder, beat)
         if time.monotonic() > deadline:  # heart-beats do not put it off
             raise STOMPTimeout("no frame came in time")
 
@@ -116,17 +194,14 @@ def _judge(frame: STOMPFrame, address: Address, versions: Sequence[str]) -> STOM
         _fail(f"{address} answered CONNECT with {frame.Command}", _USUAL_PORT, address, frame=frame)
     version = frame.get("version", "1.0")
     if version not in versions:
-        offered = ", ".join(versions)
-        hint = "offer the broker's version: versions=(…)"
-        _fail(
-            f"{address} chose STOMP {version}; offered were {offered}", hint, address, frame=frame
-        )
+        message = f"{address} chose STOMP {version}; offered were {', '.join(versions)}"
+        _fail(message, "offer the broker's version: versions=(…)", address, frame=frame)
     return frame
 
 
 def _fail(
     message: str,
-    hint: str | None,
+    hint: str,
     address: Address,
     phase: str = "handshake",
     cause: Exception | None = None,

@@ -1,7 +1,8 @@
-"""A connected byte stream that one thread may read while others write.
+"""A connected byte stream that one thread may read while others write: TCP, Unix sockets, TLS.
 
-The socket is non-blocking and every wait is a poll with a deadline, because a timeout set on a
-socket would be shared by its reader and its writers.
+Sockets are non-blocking and every wait is a poll with a deadline, because a timeout set on a
+socket would be shared by its reader and its writers. Deadlines are points on `time.monotonic`'s
+scale; None waits without a bound.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import selectors
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING, Protocol
 
 from stompy.errors import STOMPTimeout
+
+if TYPE_CHECKING:
+    import ssl
 
 READ_SIZE = 64 * 1024
 
@@ -21,19 +26,47 @@ _Selector: type[selectors.BaseSelector] = getattr(
 )
 
 
-class SocketTransport:
-    """A TCP connection.
+class Transport(Protocol):
+    """What a connection needs of a byte stream."""
 
-    Deadlines are points on `time.monotonic`'s scale; None waits without a bound. A wait that
-    reaches its deadline raises STOMPTimeout, and `shutdown` from any thread ends all waits.
-    """
+    def recv(self, deadline: float | None) -> bytes:
+        """What has arrived; ``b""`` at the end of the stream. One thread at a time.
+
+        Raises:
+            STOMPTimeout: nothing had come when the deadline did; nothing is lost.
+            OSError: the stream broke.
+        """
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        """Write all of `data`. One thread at a time.
+
+        What a time-out or an interrupt leaves unwritten goes out first at the next call, so that
+        the stream stays whole.
+
+        Raises:
+            STOMPTimeout: the peer had not taken all of it when the deadline came.
+            OSError: the stream broke.
+        """
+
+    def readable(self) -> bool:
+        """Whether `recv` would return at once."""
+
+    def shutdown(self) -> None:
+        """End the stream both ways and wake whoever waits on it; the descriptor stays open."""
+
+    def close(self) -> None:
+        """Give the descriptor back. No other thread may be in `recv` or `send`."""
+
+
+class SocketTransport:
+    """A `Transport` over a connected socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self._unsent = b""
 
     def recv(self, deadline: float | None) -> bytes:
-        """What has arrived, up to 64 KiB; ``b""`` at the end of the stream."""
         while True:
             try:
                 return self._socket.recv(READ_SIZE)
@@ -41,29 +74,115 @@ class SocketTransport:
                 self._wait(selectors.EVENT_READ, deadline)
 
     def send(self, data: bytes, deadline: float | None) -> None:
-        """Write all of `data`. After a STOMPTimeout an unknown part of it is written."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except BlockingIOError:
-                self._wait(selectors.EVENT_WRITE, deadline)
+        rest = memoryview(self._unsent + data if self._unsent else data)
+        try:
+            while rest:
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except BlockingIOError:
+                    self._wait(selectors.EVENT_WRITE, deadline)
+        finally:
+            self._unsent = bytes(rest)
+
+    def readable(self) -> bool:
+        return self._ready(selectors.EVENT_READ, 0)
 
     def shutdown(self) -> None:
-        """End the stream both ways and wake whoever waits on it; the descriptor stays open."""
         with contextlib.suppress(OSError):  # the peer may have closed it first
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give the descriptor back. No other thread may be in `recv` or `send`."""
         self._socket.close()
 
     def _wait(self, event: int, deadline: float | None) -> None:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not self._ready(event, timeout):
+            raise STOMPTimeout("nothing could be read or written in time")
+
+    def _ready(self, event: int, timeout: float | None) -> bool:
         with _Selector() as selector:
             selector.register(self._socket, event)
-            if not selector.select(timeout):
-                raise STOMPTimeout("nothing could be read or written in time")
+            return bool(selector.select(timeout))
+
+
+class TLSTransport:
+    """A `Transport` that speaks TLS over another.
+
+    OpenSSL works on two memory buffers here, under a lock: a TLS socket must not be read and
+    written by two threads at once, and this way a reader that waits does not hold up a writer.
+    """
+
+    def __init__(self, raw: Transport, context: ssl.SSLContext, host: str) -> None:
+        import ssl
+
+        self._want_read = ssl.SSLWantReadError
+        self._ends = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+        self._raw = raw
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._lock = threading.Lock()  # guards OpenSSL's state
+        self._writing = threading.Lock()  # keeps the order of what OpenSSL has written
+
+    def handshake(self, deadline: float) -> None:
+        """Agree on keys, and check the peer's certificate.
+
+        Raises:
+            ssl.SSLCertVerificationError: the certificate is not trusted, or is of another host.
+            ssl.SSLError: the peer speaks no TLS, or none that both know.
+            STOMPTimeout, OSError: as `recv` and `send`.
+        """
+        while True:
+            try:
+                with self._lock:
+                    self._tls.do_handshake()
+            except self._want_read:
+                self._flush(deadline)
+                self._take(self._raw.recv(deadline))
+            else:
+                self._flush(deadline)
+                return
+
+    def recv(self, deadline: float | None) -> bytes:
+        while True:
+            try:
+                with self._lock:
+                    return self._tls.read(READ_SIZE)
+            except self._want_read:
+                self._take(self._raw.recv(deadline))
+            except self._ends:
+                return b""
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        with self._lock:
+            self._tls.write(data)
+        self._flush(deadline)
+
+    def readable(self) -> bool:
+        return self._tls.pending() > 0 or self._raw.readable()
+
+    def shutdown(self) -> None:
+        with contextlib.suppress(OSError, STOMPTimeout):
+            with self._lock, contextlib.suppress(self._want_read):
+                self._tls.unwrap()  # writes the alert that says it ends here, not cut off
+            self._flush(time.monotonic())
+        self._raw.shutdown()
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _take(self, data: bytes) -> None:
+        with self._lock:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def _flush(self, deadline: float | None) -> None:
+        with self._writing:
+            with self._lock:
+                data = self._outgoing.read()
+            if data:
+                self._raw.send(data, deadline)
 
 
 def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
@@ -87,19 +206,35 @@ def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
             failure = error
             continue
         try:
-            sock.settimeout(max(0.001, (deadline - time.monotonic()) / left))
-            sock.connect(where)
+            _connect(sock, where, (deadline - time.monotonic()) / left)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return SocketTransport(sock)
         except OSError as error:
-            sock.close()
             failure = error
-        except BaseException:
-            sock.close()
-            raise
     if isinstance(failure, TimeoutError):
         raise STOMPTimeout("no answer to the connection attempt") from failure
     raise failure
+
+
+def open_unix(path: str, deadline: float) -> SocketTransport:
+    """Connect to a Unix socket.
+
+    Raises:
+        OSError: what the operating system says.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    _connect(sock, path, deadline - time.monotonic())
+    return SocketTransport(sock)
+
+
+def _connect(sock: socket.socket, where: object, timeout: float) -> None:
+    """Connect, or close the socket and raise."""
+    try:
+        sock.settimeout(max(0.001, timeout))
+        sock.connect(where)  # type: ignore[arg-type]
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[tuple]:  # type: ignore[type-arg]

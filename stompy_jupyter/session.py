@@ -79,9 +79,7 @@ class StompSession(HasTraits):
             self.disconnect()  # what was lost may still have its thread
             client = STOMPClient()
             client.connect(self._addresses or embedded_broker().address, **self._arguments)
-            assert client.BrokerAddress is not None
-            host, port = client.BrokerAddress
-            self.set_trait("address", f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            self.set_trait("address", client.address)
             self._streams.clear()
             self._reader = reader = _Reader(client)
             reader.start()
@@ -218,10 +216,8 @@ class _Reader:
         self._tables: dict[str, FrameTable] = {}
         self._acknowledged: set[str] = set()  # the subscriptions in the client modes
         self._filing = threading.Lock()  # guards these two
-        host, port = client.BrokerAddress or ("", 0)
-        self._thread = threading.Thread(
-            target=self._run, name=f"stomp-reader-{host}:{port}", daemon=True
-        )
+        name = f"stomp-reader-{client.address}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stompy.broker.destinations import Destinations
@@ -13,6 +15,8 @@ from stompy.errors import STOMPError
 
 if TYPE_CHECKING:
     from typing import Self
+
+StrPath = str | os.PathLike[str]
 
 UNREAD_LIMIT = 64 * 1024 * 1024
 """Octets that may wait for one client to read them, before it gets nothing more."""
@@ -34,14 +38,17 @@ class Broker:
     Args:
         host: the interface to listen on; by default this machine alone can connect.
         port: the port; 0 takes a free one.
+        unix_path: a Unix socket to listen on as well; who may use it is a matter of its folder.
 
     Example:
         >>> with Broker() as broker:
         ...     client = stompy.connect(broker.address)
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._wanted = (host, port)
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, unix_path: StrPath | None = None
+    ) -> None:
+        self._wanted = (host, port, unix_path)
         self._engine: _Engine | None = None
         self._finalizer: weakref.finalize[[], Broker] | None = None
 
@@ -97,8 +104,9 @@ class Broker:
 class _Engine:
     """The event loop, its thread, and what they serve."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, unix_path: StrPath | None) -> None:
         self.address = (host, port)
+        self._unix_path = unix_path
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="stompy-broker", daemon=True)
         self._listening = threading.Event()
@@ -138,16 +146,28 @@ class _Engine:
 
     async def _serve(self) -> None:
         self._stopping, self._all_left = asyncio.Event(), asyncio.Event()
-        server = await self._loop.create_server(lambda: _Connection(self), *self.address)
-        self.address = server.sockets[0].getsockname()[:2]
-        self._listening.set()
-        await self._stopping.wait()
-        server.close()
+        servers: list[asyncio.Server] = []
+        try:
+            await self._listen(servers)
+            self._listening.set()
+            await self._stopping.wait()
+        finally:
+            for server in servers:
+                server.close()
+            if self._unix_path is not None and len(servers) == 2:
+                Path(self._unix_path).unlink(missing_ok=True)
         for connection in list(self._connections):
             connection.close()
         if self._connections:
             self._loop.call_later(FLUSH_LIMIT, self._cut)
             await self._all_left.wait()
+
+    async def _listen(self, servers: list[asyncio.Server]) -> None:
+        servers.append(await self._loop.create_server(lambda: _Connection(self), *self.address))
+        self.address = servers[0].sockets[0].getsockname()[:2]
+        if self._unix_path is not None:
+            path = os.fspath(self._unix_path)
+            servers.append(await self._loop.create_unix_server(lambda: _Connection(self), path))
 
     def _cut(self) -> None:
         for connection in list(self._connections):

@@ -1,0 +1,77 @@
+"""From what a user says about TLS to an `ssl.SSLContext`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+from stompy.errors import STOMPError
+
+if TYPE_CHECKING:
+    import ssl
+
+StrPath = str | os.PathLike[str]
+
+
+class TLSOptions(NamedTuple):
+    """What `STOMPClient.connect` is told about TLS; see there."""
+
+    tls: bool | ssl.SSLContext | None = None
+    cert_file: StrPath | None = None
+    key_file: StrPath | None = None
+    ca_file: StrPath | None = None
+    key_password: str | None = None
+    check_hostname: bool = True
+    verify: bool = True
+
+    def context(self, wanted: bool) -> ssl.SSLContext | None:
+        """The context to connect with, or None for a connection without TLS.
+
+        Args:
+            wanted: whether the address asks for TLS; an option of TLS does so as well.
+
+        Raises:
+            STOMPError: the options contradict each other, or a file cannot be used.
+        """
+        import ssl  # takes a while, and most connections in a notebook are plain
+
+        files = self.cert_file or self.key_file or self.ca_file
+        if isinstance(self.tls, ssl.SSLContext):
+            if files or not (self.check_hostname and self.verify):
+                raise STOMPError(
+                    "an SSLContext and options that would change it",
+                    hint="set up the context, or leave it to tls=True",
+                )
+            return self.tls
+        if self.tls is False and (wanted or files):
+            raise STOMPError("tls=False, but the address or a certificate asks for TLS")
+        if not (self.tls or wanted or files):
+            return None
+        return self._new_context()
+
+    def _new_context(self) -> ssl.SSLContext:
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
+            elif self.key_file or self.key_password:
+                raise STOMPError("a key_file or key_password without its cert_file")
+        except OSError as error:  # ssl.SSLError is one
+            raise STOMPError(
+                f"a certificate or key file cannot be used: {error.strerror or error}",
+                hint="check cert_file, key_file, ca_file and key_password",
+            ) from error
+        if not (self.verify and self.check_hostname):
+            what = "the host name" if self.verify else "the broker's certificate"
+            warnings.warn(
+                f"TLS without a check of {what}: whoever is in between can read and change "
+                "everything",
+                stacklevel=4,
+            )
+            context.check_hostname = False
+        if not self.verify:
+            context.verify_mode = ssl.CERT_NONE
+        return context
