@@ -17,12 +17,15 @@ from stompy.errors import (
     STOMPTimeout,
 )
 from stompy.frame import AckMode, STOMPFrame
+from stompy.receipt import Receipt, ReceiptOutcome
 from stompy.transaction import STOMPTransaction
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AckMode",
+    "Receipt",
+    "ReceiptOutcome",
     "STOMPAddressError",
     "STOMPBodyError",
     "STOMPClient",

@@ -20,6 +20,7 @@ from stompy.errors import (
 )
 from stompy.frame import AckMode, STOMPFrame, header_texts, payload
 from stompy.handshake import Terms, connect_one
+from stompy.receipt import Receipt
 from stompy.tls import StrPath, TLSOptions
 from stompy.transaction import STOMPTransaction
 
@@ -276,7 +277,7 @@ class STOMPClient:
         *,
         content_length: bool = True,
         **kv_headers: Any,
-    ) -> str | None:
+    ) -> Receipt | None:
         """Send a frame (STOMP 1.2, "Client Frames").
 
         Args:
@@ -292,7 +293,7 @@ class STOMPClient:
                 message of such a frame); the body must not hold a NUL then.
 
         Returns:
-            The receipt id when a receipt was asked for, else None.
+            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
 
         Raises:
             STOMPClosed: the connection is not there; nothing or an unknown part was sent.
@@ -322,8 +323,9 @@ class STOMPClient:
                 "a body that holds a NUL cannot go without a content-length",
                 hint="leave content_length=False out",
             )
-        self._live().send(wire.encode(command, fields, octets, self.version))
-        return fields.get("receipt")
+        asked = Receipt(fields["receipt"]) if "receipt" in fields else None
+        self._live().send(wire.encode(command, fields, octets, self.version), asked)
+        return asked
 
     def message(
         self,
@@ -334,7 +336,7 @@ class STOMPClient:
         receipt: bool | str = False,
         transaction: str | STOMPTransaction | None = None,
         **kv_headers: Any,
-    ) -> str | None:
+    ) -> Receipt | None:
         """Send a message (STOMP 1.2, "SEND"): `send` with the command SEND.
 
         Args:
@@ -412,11 +414,11 @@ class STOMPClient:
         headers: Mapping[str, Any] = {},
         receipt: bool | str = False,
         **kv_headers: Any,
-    ) -> str | None:
+    ) -> Receipt | None:
         """End a subscription (STOMP 1.2, "UNSUBSCRIBE"). Messages on their way still arrive.
 
         Returns:
-            The receipt id when a receipt was asked for, else None.
+            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
 
         Raises:
             STOMPError: this connection has no such subscription.
@@ -440,7 +442,7 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
         **kv_headers: Any,
-    ) -> str | None:
+    ) -> Receipt | None:
         """Acknowledge a message (STOMP 1.2, "ACK").
 
         Args:
@@ -449,7 +451,7 @@ class STOMPClient:
             transaction, receipt, kv_headers: as for `send`.
 
         Returns:
-            The receipt id when a receipt was asked for, else None.
+            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
         """
         return self._answer("ACK", ack, transaction, receipt, kv_headers)
 
@@ -459,7 +461,7 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
         **kv_headers: Any,
-    ) -> str | None:
+    ) -> Receipt | None:
         """Say that a message was not processed (STOMP 1.2, "NACK"); as `ack`.
 
         What the broker does with it differs: RabbitMQ queues it again, ActiveMQ sends it to its
@@ -476,7 +478,7 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None,
         receipt: bool | str,
         kv_headers: dict[str, Any],
-    ) -> str | None:
+    ) -> Receipt | None:
         needed = _ANSWER_HEADERS[self.version]
         if isinstance(ack, STOMPFrame):
             missing = [source for source in needed.values() if source not in ack]

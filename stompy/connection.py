@@ -14,8 +14,16 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
-from stompy.errors import STOMPClosed, STOMPError, STOMPProtocolError, STOMPTimeout, error_text
+from stompy.errors import (
+    STOMPClosed,
+    STOMPError,
+    STOMPProtocolError,
+    STOMPTimeout,
+    broker_error,
+    error_text,
+)
 from stompy.heartbeat import HeartBeat
+from stompy.receipt import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +53,8 @@ class Connection:
         self._transport = transport
         self._decoder = decoder
         self._inbox: deque[STOMPFrame] = deque()
-        self._awaited: dict[str, STOMPFrame | None] = {}  # receipts that nobody else shall see
+        self._receipts: weakref.WeakValueDictionary[str, Receipt] = weakref.WeakValueDictionary()
+        self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
         self._leaving = False
         self._reading = False
         self._turn = threading.Condition()  # guards the four flags above
@@ -62,14 +71,20 @@ class Connection:
 
     # -- sending -----------------------------------------------------------------------------
 
-    def send(self, data: bytes) -> None:
-        """Write the octets of whole frames; those of several threads never mix.
+    def send(self, data: bytes, receipt: Receipt | None = None) -> None:
+        """Write the octets of a frame; those of several threads never mix.
+
+        Args:
+            data: the frame.
+            receipt: the receipt that it asks for.
 
         Raises:
             STOMPClosed: the connection is closed, or it broke meanwhile. When the broker had said
                 why by an ERROR, that frame is in ``.Frame``, and still comes by `next_frame`.
             STOMPTimeout: the peer has not read for a minute; the connection is closed.
         """
+        if receipt is not None:
+            self._expect(receipt)
         self._send(data, time.monotonic() + SEND_LIMIT)
 
     def _send(self, data: bytes, deadline: float, *, last: bool = False) -> None:
@@ -144,7 +159,33 @@ class Connection:
             raise self.close_reason
         return True
 
-    def leave(self, data: bytes, receipt: str, deadline: float) -> None:
+    def _expect(self, receipt: Receipt) -> None:
+        receipt._connection = self
+        self._receipts[receipt] = receipt
+
+    def wait_for(self, receipt: Receipt, timeout: float | None) -> None:
+        """Read until a receipt is answered or the connection has ended; see `Receipt.wait`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        unclear = self._unclear
+        receipt._waiting = True
+        try:
+            while receipt._answer is None and self.open:
+                self._read(deadline, lambda: receipt._answer)
+                if self._unclear is not unclear and self._unclear is not None:
+                    raise broker_error(self._unclear)
+                late = deadline is not None and time.monotonic() > deadline
+                if late and receipt._answer is None and self.open:
+                    raise STOMPTimeout("no frame came in time")
+        except STOMPTimeout:
+            raise STOMPTimeout(f"no receipt {str(receipt)!r} came in time") from None
+        finally:
+            receipt._waiting = False
+        # It may have come before anybody waited.
+        with self._turn, contextlib.suppress(ValueError):
+            if receipt._answer is not None:
+                self._inbox.remove(receipt._answer)
+
+    def leave(self, data: bytes, receipt_id: str, deadline: float) -> None:
         """Send the last frame, wait for its receipt, close; the first call alone has an effect.
 
         Frames that come meanwhile are kept for `next_frame`.
@@ -153,13 +194,14 @@ class Connection:
             if not self.open or self._leaving:
                 return
             self._leaving = True
-        self._awaited[receipt] = None
+        receipt = Receipt(receipt_id)
+        self._expect(receipt)
+        receipt._waiting = True  # before it is sent: another thread may read the answer
         try:
             # A peer that does not hear a goodbye is gone all the same.
             with contextlib.suppress(STOMPError):
                 self._send(data, deadline, last=True)
-                while self.open and self._awaited[receipt] is None:
-                    self._read(deadline, lambda: self._awaited[receipt])
+                self.wait_for(receipt, max(0.0, deadline - time.monotonic()))
         finally:
             self.close(None)
 
@@ -213,12 +255,15 @@ class Connection:
             self.close(error)
 
     def _sort(self, frame: STOMPFrame) -> None:
-        """Keep a receipt that is awaited in here aside; all else goes into the inbox."""
-        if frame.Command == "RECEIPT":
-            receipt = frame.Headers.get("receipt-id", "")
-            if receipt in self._awaited:
-                self._awaited[receipt] = frame
-                return
+        """Give the answer to whoever waits for it; all else goes into the inbox."""
+        if frame.Command in ("RECEIPT", "ERROR"):
+            receipt = self._receipts.pop(frame.Headers.get("receipt-id", ""), None)
+            if receipt is not None:
+                receipt._answer = frame
+                if receipt._waiting:
+                    return
+            elif frame.Command == "ERROR":
+                self._unclear = frame
         self._inbox.append(frame)
 
     # -- heart-beats -------------------------------------------------------------------------

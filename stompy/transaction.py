@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from stompy.client import STOMPClient
     from stompy.frame import STOMPFrame
+    from stompy.receipt import Receipt
 
 
 class STOMPTransaction:
@@ -32,11 +33,11 @@ class STOMPTransaction:
         self.id = transaction_id
         self._outcome: str | None = None
 
-    def send(self, command: str, *args: Any, **kwargs: Any) -> str | None:
+    def send(self, command: str, *args: Any, **kwargs: Any) -> Receipt | None:
         """As `STOMPClient.send`, inside the transaction."""
         return self._open().send(command, *args, **{**kwargs, "transaction": self.id})
 
-    def message(self, destination: str, *args: Any, **kwargs: Any) -> str | None:
+    def message(self, destination: str, *args: Any, **kwargs: Any) -> Receipt | None:
         """As `STOMPClient.message`, inside the transaction."""
         return self._open().message(destination, *args, **{**kwargs, "transaction": self.id})
 
@@ -44,20 +45,20 @@ class STOMPTransaction:
         """As `STOMPClient.recv`; the ACK that it may send is part of the transaction."""
         return self._open().recv(*args, **{**kwargs, "transaction": self.id})
 
-    def ack(self, ack: str | STOMPFrame, *args: Any, **kwargs: Any) -> str | None:
+    def ack(self, ack: str | STOMPFrame, *args: Any, **kwargs: Any) -> Receipt | None:
         """As `STOMPClient.ack`, inside the transaction."""
         return self._open().ack(ack, *args, **{**kwargs, "transaction": self.id})
 
-    def nack(self, ack: str | STOMPFrame, *args: Any, **kwargs: Any) -> str | None:
+    def nack(self, ack: str | STOMPFrame, *args: Any, **kwargs: Any) -> Receipt | None:
         """As `STOMPClient.nack`, inside the transaction."""
         return self._open().nack(ack, *args, **{**kwargs, "transaction": self.id})
 
-    def commit(self, receipt: bool | str = False) -> str | None:
-        """Make it all happen; returns the receipt id when a receipt is asked for."""
+    def commit(self, receipt: bool | str = False) -> Receipt | None:
+        """Make it all happen; returns the `Receipt` when one is asked for."""
         return self._end("COMMIT", "committed", receipt)
 
-    def abort(self, receipt: bool | str = False) -> str | None:
-        """Make nothing of it happen; returns the receipt id when a receipt is asked for."""
+    def abort(self, receipt: bool | str = False) -> Receipt | None:
+        """Make nothing of it happen; returns the `Receipt` when one is asked for."""
         return self._end("ABORT", "aborted", receipt)
 
     def _open(self) -> STOMPClient:
@@ -68,7 +69,7 @@ class STOMPTransaction:
             )
         return self._client
 
-    def _end(self, command: str, outcome: str, receipt: bool | str) -> str | None:
+    def _end(self, command: str, outcome: str, receipt: bool | str) -> Receipt | None:
         client = self._open()
         self._outcome = outcome
         return client.send(command, transaction=self.id, receipt=receipt)

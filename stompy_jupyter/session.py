@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from stompy import STOMPFrame
+    from stompy import Receipt, STOMPFrame
 
 _log = logging.getLogger(__name__)
 
@@ -190,9 +190,13 @@ class StompSession(HasTraits):
             if self._reader is not None:
                 self._reader.unsubscribe(stream.table)
 
-    def send(self, destination: str, body: str | bytes = b"", **kwargs: Any) -> None:
-        """Send a message; keywords become headers, as for `STOMPClient.message`."""
-        self.client.message(destination, body, **kwargs)
+    def send(self, destination: str, body: str | bytes = b"", **kwargs: Any) -> Receipt | None:
+        """Send a message; keywords become headers, as for `STOMPClient.message`.
+
+        Returns:
+            With ``receipt=True`` a `stompy.Receipt` that can be waited for, else None.
+        """
+        return self.client.message(destination, body, **kwargs)
 
     def __repr__(self) -> str:
         version = f", STOMP {self.client.version}" if self._reader else ""

@@ -20,6 +20,7 @@ CONTRACT = {
     "STOMPTransaction",
     "connect",
 }
+FURTHER = {"Receipt", "ReceiptOutcome"}
 ERROR_KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 
 WATCHED = """
@@ -49,13 +50,13 @@ def test_importing_stompy_loads_the_standard_library_alone_and_starts_nothing() 
     assert result.stdout == "foreign modules []\nthreads 0\nsockets 0\n"
 
 
-def test_the_names_to_import_are_those_of_the_contract_and_the_kinds_of_errors() -> None:
+def test_the_names_to_import_are_those_of_the_contract_and_few_more() -> None:
     names = {
         name
         for name, value in vars(stompy).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert names == set(stompy.__all__) == CONTRACT | ERROR_KINDS
+    assert names == set(stompy.__all__) == CONTRACT | FURTHER | ERROR_KINDS
 
 
 def test_the_package_knows_its_version() -> None:

@@ -1,0 +1,183 @@
+"""A receipt that is waited for, and one that is not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from stompy import Receipt, ReceiptOutcome, STOMPClient, STOMPClosed, STOMPError, STOMPTimeout
+from tests.unit.peer import TIMEOUT, Background, Link, Script, message, raw, session
+
+ERROR = b"no such queue"
+
+
+def answers(
+    *answer: Callable[[str], bytes], then: Callable[[Link], object] | None = None
+) -> Script:
+    """A script that answers a SEND by octets made of its receipt id, then does `then`."""
+
+    def script(link: Link) -> None:
+        receipt = link.expect("SEND").headers["receipt"]
+        link.send(*[make(receipt) for make in answer])
+        (then or Link.serve)(link)
+
+    return script
+
+
+def confirmed(receipt: str) -> bytes:
+    return raw("RECEIPT", f"receipt-id:{receipt}")
+
+
+def rejected(receipt: str) -> bytes:
+    return raw("ERROR", "message:refused", f"receipt-id:{receipt}", body=ERROR)
+
+
+def unclear(_: str) -> bytes:
+    return raw("ERROR", "message:something is wrong")
+
+
+def some_message(_: str) -> bytes:
+    return message(b"in between")
+
+
+def ask(client: STOMPClient) -> Receipt:
+    receipt = client.message("/queue/Q", "x", receipt=True)
+    assert receipt is not None
+    return receipt
+
+
+def test_a_receipt_is_its_id_as_text() -> None:
+    with session(answers(confirmed)) as (client, peer):
+        receipt = ask(client)
+        assert isinstance(receipt, str)
+        receipt.wait(TIMEOUT)
+    assert peer.frames[1].headers["receipt"] == receipt
+
+
+def test_waiting_ends_with_the_confirmation_which_nobody_else_sees() -> None:
+    with session(answers(some_message, confirmed)) as (client, _):
+        receipt = ask(client)
+        assert receipt.outcome is ReceiptOutcome.Pending
+        receipt.wait(TIMEOUT)
+        assert receipt.outcome is ReceiptOutcome.Confirmed
+        assert client.recv(TIMEOUT).Body == b"in between"
+        with pytest.raises(STOMPTimeout):
+            client.recv(0)
+
+
+def test_a_confirmation_that_nobody_waits_for_comes_by_recv() -> None:
+    with session(answers(confirmed)) as (client, _):
+        receipt = ask(client)
+        frame = client.recv(TIMEOUT)
+        assert (frame.Command, frame["receipt-id"]) == ("RECEIPT", receipt)
+        assert receipt.outcome is ReceiptOutcome.Confirmed
+        receipt.wait(0)
+
+
+def test_a_confirmation_that_came_before_the_wait_is_taken_out_of_the_way() -> None:
+    def script(link: Link) -> None:
+        first, second = (link.expect("SEND").headers["receipt"] for _ in range(2))
+        link.send(confirmed(first), message(b"in between"), confirmed(second))
+
+    with session(script) as (client, _):
+        first, second = ask(client), ask(client)
+        second.wait(TIMEOUT)
+        first.wait(0)
+        assert client.recv(0).Body == b"in between"
+
+
+def test_a_receipt_may_have_an_id_of_ones_own() -> None:
+    with session(answers(confirmed)) as (client, _):
+        receipt = client.message("/queue/Q", receipt="mine")
+        assert receipt == "mine"
+        receipt.wait(TIMEOUT)
+
+
+def test_a_broker_that_sends_no_receipt_is_a_timeout_and_the_connection_lives() -> None:
+    with session(answers(some_message)) as (client, _):
+        receipt = ask(client)
+        with pytest.raises(STOMPTimeout, match=f"no receipt '{receipt}' came in time"):
+            receipt.wait(0.05)
+        assert receipt.outcome is ReceiptOutcome.Pending
+        assert client.Connected
+        assert client.recv(TIMEOUT).Body == b"in between"
+
+
+def test_an_error_that_names_a_receipt_rejects_that_receipt_alone() -> None:
+    def script(link: Link) -> None:
+        good, bad = (link.expect("SEND").headers["receipt"] for _ in range(2))
+        link.send(rejected(bad), confirmed(good))
+        link.serve()
+
+    with session(script) as (client, _):
+        good, bad = ask(client), ask(client)
+        with pytest.raises(STOMPError, match="refused; no such queue") as caught:
+            bad.wait(TIMEOUT)
+        assert caught.value.Frame["receipt-id"] == bad
+        assert bad.outcome is ReceiptOutcome.Rejected
+        good.wait(TIMEOUT)
+        assert good.outcome is ReceiptOutcome.Confirmed
+        with pytest.raises(STOMPTimeout):
+            client.recv(0)
+
+
+def test_an_error_that_names_no_receipt_ends_the_wait_and_comes_by_recv_too() -> None:
+    with session(answers(unclear)) as (client, _):
+        receipt = ask(client)
+        with pytest.raises(STOMPError, match="something is wrong"):
+            receipt.wait(TIMEOUT)
+        assert receipt.outcome is ReceiptOutcome.Pending
+        with pytest.raises(STOMPError, match="something is wrong"):
+            client.recv(TIMEOUT)
+
+
+def test_a_rejection_that_nobody_waits_for_raises_in_recv() -> None:
+    with session(answers(rejected)) as (client, _):
+        receipt = ask(client)
+        with pytest.raises(STOMPError, match="refused"):
+            client.recv(TIMEOUT)
+        assert receipt.outcome is ReceiptOutcome.Rejected
+
+
+def test_a_receipt_is_lost_with_its_connection() -> None:
+    with session(answers(then=Link.half_close)) as (client, _):
+        receipt = ask(client)
+        with pytest.raises(STOMPClosed, match="ended before the receipt"):
+            receipt.wait(TIMEOUT)
+        assert receipt.outcome is ReceiptOutcome.Lost
+
+
+def test_one_thread_waits_while_another_reads() -> None:
+    def script(link: Link) -> None:
+        link.send(message(b"1"))
+        receipt = link.expect("SEND").headers["receipt"]
+        link.send(message(b"2"), confirmed(receipt), message(b"3"))
+        link.half_close()
+
+    def read(client: STOMPClient) -> list[bytes]:
+        return [frame.Body for frame in client]
+
+    with session(script) as (client, _), Background(read, client) as reader:
+        ask(client).wait(TIMEOUT)
+        assert reader.result() == [b"1", b"2", b"3"]
+
+
+def test_the_contracts_own_way_of_waiting_still_works() -> None:
+    def arrived(_, frame, receipt):
+        return frame is not None and frame.Command == "RECEIPT" and frame["receipt-id"] == receipt
+
+    with session(answers(some_message, confirmed)) as (client, _):
+        my_receipt = ask(client)
+        assert client.loop(arrived, receipt=my_receipt, timeout=TIMEOUT) is True
+
+
+def test_a_transaction_can_be_confirmed() -> None:
+    def script(link: Link) -> None:
+        link.expect("BEGIN")
+        link.send(confirmed(link.expect("COMMIT").headers["receipt"]))
+        link.serve()
+
+    with session(script) as (client, _):
+        receipt = client.transaction().commit(receipt=True)
+        assert receipt is not None
+        receipt.wait(TIMEOUT)
+        assert repr(receipt) == f"<Receipt '{receipt}' confirmed>"
