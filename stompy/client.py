@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stompy import wire
 from stompy.address import parse_addresses
+from stompy.dialect import dialect_of
 from stompy.errors import (
     STOMPClosed,
     STOMPConnectError,
@@ -76,16 +77,24 @@ class STOMPSubscription:
         destination: what was subscribed to.
         ack_mode: an `AckMode`.
         send_acks: whether the client acknowledges by itself.
+        durable: its name, if it is durable.
     """
 
     def __init__(
-        self, client: STOMPClient, sub_id: str, destination: str, ack_mode: AckMode, send_acks: bool
+        self,
+        client: STOMPClient,
+        sub_id: str,
+        destination: str,
+        ack_mode: AckMode,
+        send_acks: bool,
+        durable: str | None = None,
     ) -> None:
         self._client = client
         self.id = sub_id
         self.destination = destination
         self.ack_mode = ack_mode
         self.send_acks = send_acks and ack_mode is not AckMode.Auto
+        self.durable = durable
 
     def unsubscribe(self) -> None:
         """End the subscription."""
@@ -121,6 +130,7 @@ class STOMPClient:
         self.address = ""
         self.version = "1.2"
         self.server = ""
+        self._client_id: str | None = None
         self._connection: Connection | None = None
         self._subscriptions: dict[str, STOMPSubscription] = {}
         self._ids = itertools.count(1)
@@ -211,14 +221,16 @@ class STOMPClient:
                 **kv_headers,
             }
             here = terms._replace(context=options.context(address.tls))
+            texts = header_texts(wanted)
             try:
-                connected, connection = connect_one(address, header_texts(wanted), here)
+                connected, connection = connect_one(address, texts, here)
             except STOMPConnectError as error:
                 failures.append(error)
                 continue
             self.BrokerAddress, self.address = address.pair, str(address)
             self.version = connected.get("version", "1.0")
             self.server = connected.get("server", "")
+            self._client_id = texts.get("client-id")
             self._subscriptions.clear()
             self._connection = connection
             return connected
@@ -372,6 +384,9 @@ class STOMPClient:
         *,
         id: str | None = None,
         receipt: str | None = None,
+        prefetch: int | None = None,
+        selector: str | None = None,
+        durable: str | None = None,
         **kv_headers: Any,
     ) -> str:
         """Ask for the messages of a destination (STOMP 1.2, "SUBSCRIBE").
@@ -381,24 +396,36 @@ class STOMPClient:
             ack_mode: ``"auto"``, ``"client"`` or ``"client-individual"``, or an `AckMode`.
             send_acks: in the client modes, whether this client acknowledges by itself: in `recv`
                 and iteration when a message is handed over, in `loop` after the callback.
-            headers, kv_headers: more headers, e.g. a selector.
+            headers, kv_headers: more headers, as the broker knows them.
             id: the subscription's id; generated when None.
             receipt: a receipt id of your own; the RECEIPT comes through `recv`.
+            prefetch: how many messages the broker may have sent that are not acknowledged.
+            selector: which messages are wanted, in the broker's language for that (for ActiveMQ
+                SQL, e.g. ``"colour = 'red'"``).
+            durable: the name under which the broker keeps the messages of a topic while nobody
+                subscribes; `unsubscribe` with ``delete=True`` ends that.
 
         Returns:
             The subscription id.
 
         Raises:
-            STOMPError: the mode is none of the three, or the id is in use.
+            STOMPError: the mode is none of the three, the id is in use, or this broker does not
+                know one of the last three.
         """
         mode = AckMode(ack_mode)
-        sub_id = self._new_subscription_id() if id is None else str(id)
+        dialect = dialect_of(self.server)
+        asked = dialect.subscribe_headers(prefetch, selector, durable, self._client_id)
+        given = asked.pop("id", None) if id is None else str(id)
+        sub_id = given or self._new_subscription_id()
         if sub_id in self._subscriptions:
             raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
         # Entered before it is sent: the first MESSAGE may be there before this method returns.
-        self._subscriptions[sub_id] = STOMPSubscription(self, sub_id, dest, mode, send_acks)
+        self._subscriptions[sub_id] = STOMPSubscription(
+            self, sub_id, dest, mode, send_acks, durable
+        )
         try:
-            fields = {**headers, **kv_headers, "destination": dest, "id": sub_id, "ack": mode.value}
+            named = {"destination": dest, "id": sub_id, "ack": mode.value}
+            fields = {**asked, **headers, **kv_headers, **named}
             self.send("SUBSCRIBE", fields, receipt=receipt or False)
         except BaseException:
             self._subscriptions.pop(sub_id, None)
@@ -413,9 +440,16 @@ class STOMPClient:
         sub_id: str,
         headers: Mapping[str, Any] = {},
         receipt: bool | str = False,
+        *,
+        delete: bool = False,
         **kv_headers: Any,
     ) -> Receipt | None:
         """End a subscription (STOMP 1.2, "UNSUBSCRIBE"). Messages on their way still arrive.
+
+        Args:
+            sub_id: what `subscribe` returned.
+            headers, receipt, kv_headers: as for `send`.
+            delete: of a durable subscription, tell the broker to keep no more messages for it.
 
         Returns:
             The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
@@ -429,7 +463,14 @@ class STOMPClient:
         fields = {**headers, **kv_headers, "id": sub_id}
         if self.version == "1.0":
             fields["destination"] = subscription.destination
-        return self.send("UNSUBSCRIBE", fields, receipt=receipt)
+        if not (delete and subscription.durable):
+            return self.send("UNSUBSCRIBE", fields, receipt=receipt)
+        dialect = dialect_of(self.server)
+        if not dialect.delete_apart:
+            return self.send("UNSUBSCRIBE", {**dialect.durable_more, **fields}, receipt=receipt)
+        self.send("UNSUBSCRIBE", fields)
+        named = dialect.subscribe_headers(None, None, subscription.durable, self._client_id)
+        return self.send("UNSUBSCRIBE", {**named, "id": sub_id}, receipt=receipt)
 
     @property
     def subscriptions(self) -> dict[str, STOMPSubscription]:

@@ -1,0 +1,57 @@
+"""What each broker calls the same thing."""
+
+import pytest
+
+from stompy import STOMPError
+from stompy.dialect import dialect_of
+
+SERVERS = {
+    "RabbitMQ/3.10.8": ("prefetch-count", None, "id"),
+    "ActiveMQ/5.17.2": ("activemq.prefetchSize", "selector", "activemq.subscriptionName"),
+    "ActiveMQ-Artemis/2.31.0 ActiveMQ Artemis": (None, "selector", "durable-subscription-name"),
+    "stompy": ("prefetch-count", None, None),
+    "": (None, None, None),
+    "Other/1.0": (None, None, None),
+}
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=str)
+def test_each_broker_has_its_words(server: str) -> None:
+    dialect = dialect_of(server)
+    assert (dialect.prefetch, dialect.selector, dialect.durable) == SERVERS[server]
+
+
+def test_only_what_is_asked_for_is_said() -> None:
+    assert dialect_of("ActiveMQ/5").subscribe_headers(None, None, None) == {}
+    assert dialect_of("ActiveMQ/5").subscribe_headers(10, "a = 1", "mine", "me") == {
+        "activemq.prefetchSize": "10",
+        "selector": "a = 1",
+        "activemq.subscriptionName": "mine",
+    }
+
+
+def test_a_durable_subscription_of_rabbitmq_is_named_by_its_id() -> None:
+    assert dialect_of("RabbitMQ/3").subscribe_headers(None, None, "mine") == {
+        "id": "mine",
+        "durable": "true",
+        "auto-delete": "false",
+    }
+
+
+def test_activemq_wants_to_know_whose_durable_subscription_it_is() -> None:
+    with pytest.raises(STOMPError, match="for a client-id, and there is none"):
+        dialect_of("ActiveMQ/5").subscribe_headers(None, None, "mine")
+
+
+@pytest.mark.parametrize(
+    ("server", "asked", "words"),
+    [
+        ("RabbitMQ/3", (None, "a = 1", None), "selector= is not known for RabbitMQ"),
+        ("stompy", (None, None, "mine"), "durable= is not known for the embedded broker"),
+        ("", (1, None, None), "prefetch= is not known for this broker"),
+    ],
+)
+def test_what_a_broker_does_not_have_is_refused(server: str, asked: tuple, words: str) -> None:
+    with pytest.raises(STOMPError, match=words) as caught:
+        dialect_of(server).subscribe_headers(*asked)
+    assert "headers=" in str(caught.value)
