@@ -72,7 +72,7 @@ class Dialect(NamedTuple):
         return header
 
 
-UNKNOWN = Dialect("this broker")
+UNKNOWN = Dialect("this broker", selector="selector")  # STOMP 1.0, "SUBSCRIBE", has that one
 
 _BY_SERVER = {
     "RabbitMQ": Dialect(

@@ -10,8 +10,8 @@ SERVERS = {
     "ActiveMQ/5.17.2": ("activemq.prefetchSize", "selector", "activemq.subscriptionName"),
     "ActiveMQ-Artemis/2.31.0 ActiveMQ Artemis": (None, "selector", "durable-subscription-name"),
     "stompy": ("prefetch-count", None, None),
-    "": (None, None, None),
-    "Other/1.0": (None, None, None),
+    "": (None, "selector", None),
+    "Other/1.0": (None, "selector", None),
 }
 
 
