@@ -18,14 +18,17 @@ from stompy.errors import (
 )
 from stompy.frame import AckMode, STOMPFrame
 from stompy.receipt import Receipt, ReceiptOutcome
+from stompy.reconnect import ClientState, ReconnectPolicy
 from stompy.transaction import STOMPTransaction
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AckMode",
+    "ClientState",
     "Receipt",
     "ReceiptOutcome",
+    "ReconnectPolicy",
     "STOMPAddressError",
     "STOMPBodyError",
     "STOMPClient",

@@ -129,6 +129,8 @@ def _of_socket(sock: socket.socket) -> Address:
             "a TLS socket cannot be shared by threads",
             hint="give the plain socket, and tls=True or an SSLContext",
         )
+    if sock.type != socket.SOCK_STREAM:
+        raise STOMPAddressError("a socket that is no stream", hint="give a connected TCP socket")
     try:
         peer = sock.getpeername()
     except OSError as error:

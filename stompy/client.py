@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import re
+import threading
 import time
+import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from stompy import wire
 from stompy.address import parse_addresses
+from stompy.connection import SEND_LIMIT
+from stompy.connector import Connector, check_terms
 from stompy.dialect import dialect_of
 from stompy.errors import (
     STOMPClosed,
-    STOMPConnectError,
     STOMPError,
     STOMPProtocolError,
     STOMPTimeout,
     broker_error,
 )
 from stompy.frame import AckMode, STOMPFrame, header_texts, payload
-from stompy.handshake import Terms, connect_one
+from stompy.handshake import Terms
 from stompy.receipt import Receipt
+from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, policy_of
 from stompy.tls import StrPath, TLSOptions
 from stompy.transaction import STOMPTransaction
 
@@ -31,11 +37,17 @@ if TYPE_CHECKING:
     from typing import Self
 
     from stompy.connection import Connection
+    from stompy.connector import Session
 
 __all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
 
 _WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
 """The frames that may have a body (STOMP 1.2, "Body")."""
+
+_log = logging.getLogger(__name__)
+
+_BOUND = frozenset({"ACK", "NACK", "UNSUBSCRIBE", "COMMIT", "ABORT", "DISCONNECT"})
+"""Frames about something that ended with its connection, if that has ended."""
 
 _COMMAND = re.compile(r"[!-9;-~]+")
 
@@ -78,6 +90,7 @@ class STOMPSubscription:
         ack_mode: an `AckMode`.
         send_acks: whether the client acknowledges by itself.
         durable: its name, if it is durable.
+        headers: those of its SUBSCRIBE.
     """
 
     def __init__(
@@ -88,6 +101,7 @@ class STOMPSubscription:
         ack_mode: AckMode,
         send_acks: bool,
         durable: str | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
         self._client = client
         self.id = sub_id
@@ -95,6 +109,7 @@ class STOMPSubscription:
         self.ack_mode = ack_mode
         self.send_acks = send_acks and ack_mode is not AckMode.Auto
         self.durable = durable
+        self.headers = headers
 
     def unsubscribe(self) -> None:
         """End the subscription."""
@@ -134,6 +149,10 @@ class STOMPClient:
         self._connection: Connection | None = None
         self._subscriptions: dict[str, STOMPSubscription] = {}
         self._ids = itertools.count(1)
+        self._recovery: Recovery | None = None
+        self._on_state: Callable[[STOMPClient, ClientState], None] | None = None
+        self._saying = threading.RLock()
+        self.state = ClientState.Closed
 
     # -- connecting and leaving --------------------------------------------------------------
 
@@ -159,6 +178,8 @@ class STOMPClient:
         max_body: int = wire.MAX_BODY,
         max_headers: int = wire.MAX_HEADERS,
         max_header_line: int = wire.MAX_HEADER_LINE,
+        reconnect: bool | ReconnectPolicy = False,
+        on_state: Callable[[STOMPClient, ClientState], None] | None = None,
         **kv_headers: Any,
     ) -> STOMPFrame:
         """Connect to the first address that answers (STOMP 1.2, "Connecting").
@@ -184,6 +205,11 @@ class STOMPClient:
             ws_headers: more headers of the HTTP request that opens a WebSocket.
             max_body: bytes that a body may have.
             max_headers, max_header_line: how many headers a frame may have, and bytes one of them.
+            reconnect: True, or a `ReconnectPolicy`, to come back after the connection was lost:
+                with all subscriptions, in whichever thread receives or sends next. Iteration and
+                `loop` go on. It gives up when the broker refuses the login.
+            on_state: is called with the client and the new `ClientState` at each change, in the
+                thread that has noticed it.
 
         Returns:
             The CONNECTED frame.
@@ -195,46 +221,70 @@ class STOMPClient:
         """
         if self._connection is not None and self._connection.open:
             raise STOMPError("this client is connected already", hint="disconnect() it first")
-        beats = _check_arguments(versions, heart_beat, headers, kv_headers)
-        options = TLSOptions(
-            tls, cert_file, key_file, ca_file, key_password, check_hostname, verify
-        )
-        limit = CONNECT_LIMIT if timeout is None else timeout
+        more = {**headers, **kv_headers}
         terms = Terms(
             versions,
-            limit,
-            beats,
+            CONNECT_LIMIT if timeout is None else timeout,
+            check_terms(versions, heart_beat, more),
             ws_headers=ws_headers,
             max_body=max_body,
             max_headers=max_headers,
             max_header_line=max_header_line,
         )
-        failures: list[STOMPConnectError] = []
-        for address in parse_addresses(addr_list):
-            wanted = {
-                "accept-version": ",".join(sorted(versions)),
-                "host": vhost or address.vhost or "/",
-                "heart-beat": "{},{}".format(*beats),
-                "login": login if login is not None else address.login,
-                "passcode": passcode if passcode is not None else address.passcode,
-                **headers,
-                **kv_headers,
-            }
-            here = terms._replace(context=options.context(address.tls))
-            texts = header_texts(wanted)
-            try:
-                connected, connection = connect_one(address, texts, here)
-            except STOMPConnectError as error:
-                failures.append(error)
-                continue
-            self.BrokerAddress, self.address = address.pair, str(address)
-            self.version = connected.get("version", "1.0")
-            self.server = connected.get("server", "")
-            self._client_id = texts.get("client-id")
-            self._subscriptions.clear()
-            self._connection = connection
-            return connected
-        raise _all_failed(failures)
+        secured = TLSOptions(
+            tls, cert_file, key_file, ca_file, key_password, check_hostname, verify
+        )
+        addresses = parse_addresses(addr_list)
+        connector = Connector(addresses, login, passcode, vhost, more, terms, secured)
+        policy = policy_of(reconnect)
+        if policy and any(address.sock for address in addresses):
+            raise STOMPError("a given socket cannot be connected again", hint="give an address")
+        session = connector.connect()
+        self._subscriptions.clear()
+        self._on_state = on_state
+        self._recovery = policy and Recovery(
+            connector, policy, lambda: self._connection, self._take_over, self._say
+        )
+        self._take_over(session)
+        return session.connected
+
+    def _take_over(self, session: Session) -> None:
+        """Make a new connection the client's: with its subscriptions, and before anybody sends."""
+        connected, connection, address, self._client_id = session
+        self.BrokerAddress, self.address = address.pair, str(address)
+        self.version = connected.get("version", "1.0")
+        self.server = connected.get("server", "")
+        for subscription in list(self._subscriptions.values()):
+            connection.send(wire.encode("SUBSCRIBE", subscription.headers, version=self.version))
+        self._connection = connection
+        self._say(ClientState.Connected)
+        connection.client = weakref.ref(self)
+        if not connection.open:  # it ended before it could say so
+            self.connection_ended()
+
+    def connection_ended(self) -> None:
+        """Called by the connection when it has ended: by a goodbye, or by the other side."""
+        lost = self.close_reason is not None
+        comes_back = lost and self._recovery is not None and self._recovery.goes_on
+        self._say(ClientState.Reconnecting if comes_back else ClientState.Closed)
+
+    def _say(self, state: ClientState) -> None:
+        """Note a change of state, and tell whoever wanted to know; each change once."""
+        with self._saying:
+            if state is self.state:
+                return
+            self.state = state
+            if self._on_state is not None:
+                try:
+                    self._on_state(self, state)
+                except Exception:  # an observer's failure is no failure of the connection
+                    _log.exception("the callback on_state failed")
+
+    def _comes_back(self, lost: Connection, deadline: float | None) -> bool:
+        """Whether there is a new connection for one that has ended; see `Recovery.recover`."""
+        if self._recovery is None or lost.close_reason is None:
+            return False
+        return self._recovery.recover(lost, deadline)
 
     @property
     def Connected(self) -> bool:  # the contract's name
@@ -249,7 +299,12 @@ class STOMPClient:
 
     @property
     def close_reason(self) -> STOMPError | None:
-        """Why the connection ended, when it was not this side that ended it; else None."""
+        """Why the connection ended, when it was not this side that ended it; else None.
+
+        With `reconnect`, when that was given up: why the last attempt failed.
+        """
+        if self._recovery is not None and not self._recovery.goes_on and self._recovery.error:
+            return self._recovery.error
         return self._connection.close_reason if self._connection else None
 
     def disconnect(self, timeout: float = DISCONNECT_LIMIT) -> None:
@@ -260,10 +315,13 @@ class STOMPClient:
         thread and more than once: the first call does it, the others return at once. A thread that
         waits in `recv` is woken.
         """
+        if self._recovery is not None:
+            self._recovery.stop()
         if self._connection is not None:
             receipt = self._new_id("disconnect")
             goodbye = wire.encode("DISCONNECT", {"receipt": receipt}, version=self.version)
             self._connection.leave(goodbye, receipt, time.monotonic() + timeout)
+            self._say(ClientState.Closed)
 
     def __enter__(self) -> Self:
         return self
@@ -336,7 +394,9 @@ class STOMPClient:
                 hint="leave content_length=False out",
             )
         asked = Receipt(fields["receipt"]) if "receipt" in fields else None
-        self._live().send(wire.encode(command, fields, octets, self.version), asked)
+        bound = command in _BOUND or "transaction" in fields
+        connection = self._live() if bound else self._sendable()
+        connection.send(wire.encode(command, fields, octets, self.version), asked)
         return asked
 
     def message(
@@ -369,6 +429,23 @@ class STOMPClient:
         if self._connection is None:
             raise STOMPClosed("the client is not connected", hint="connect() it first")
         return self._connection
+
+    def _sendable(self) -> Connection:
+        """The connection to send by: one that was lost comes back first, if it may."""
+        connection = self._live()
+        while not connection.open and self._comes_back(connection, time.monotonic() + SEND_LIMIT):
+            connection = self._live()
+        return connection
+
+    def _next(self, timeout: float | None) -> STOMPFrame | None:
+        """The next frame, of this connection or of the one that comes after it."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            connection = self._live()
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            frame = connection.next_frame(left)
+            if frame is not None or not self._comes_back(connection, deadline):
+                return frame
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}-{next(self._ids)}"
@@ -419,13 +496,13 @@ class STOMPClient:
         sub_id = given or self._new_subscription_id()
         if sub_id in self._subscriptions:
             raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
+        named = {"destination": dest, "id": sub_id, "ack": mode.value}
+        fields = {**asked, **headers, **kv_headers, **named}
         # Entered before it is sent: the first MESSAGE may be there before this method returns.
         self._subscriptions[sub_id] = STOMPSubscription(
-            self, sub_id, dest, mode, send_acks, durable
+            self, sub_id, dest, mode, send_acks, durable, header_texts(fields)
         )
         try:
-            named = {"destination": dest, "id": sub_id, "ack": mode.value}
-            fields = {**asked, **headers, **kv_headers, **named}
             self.send("SUBSCRIBE", fields, receipt=receipt or False)
         except BaseException:
             self._subscriptions.pop(sub_id, None)
@@ -522,6 +599,13 @@ class STOMPClient:
     ) -> Receipt | None:
         needed = _ANSWER_HEADERS[self.version]
         if isinstance(ack, STOMPFrame):
+            if ack.source is not None and not self._is_current(ack):
+                warnings.warn(
+                    f"{command} of a message of an earlier connection is not sent: the broker "
+                    "delivers it again",
+                    stacklevel=3,
+                )
+                return None
             missing = [source for source in needed.values() if source not in ack]
             if missing:
                 raise STOMPProtocolError(
@@ -543,12 +627,16 @@ class STOMPClient:
             )
         return self.send(command, fields, transaction=transaction, receipt=receipt, **kv_headers)
 
+    def _is_current(self, frame: STOMPFrame) -> bool:
+        """Whether what is said of a frame can still reach where it came from."""
+        return frame.source is self._connection and self.Connected
+
     def _acknowledge(
         self, frame: STOMPFrame, transaction: str | STOMPTransaction | None = None
     ) -> None:
         """Send the ACK of a message whose subscription asked the client to do so."""
         subscription = self._subscriptions.get(frame.Headers.get("subscription", ""))
-        if subscription is None or not subscription.send_acks or not self.Connected:
+        if subscription is None or not subscription.send_acks or not self._is_current(frame):
             return
         if "ack" in frame or self.version != "1.2":
             # The message is at hand, and the broker will send it again: it is not lost, here or
@@ -592,7 +680,7 @@ class STOMPClient:
             STOMPError: the broker sent ERROR; its frame is in ``.Frame``.
             STOMPProtocolError: the broker sent something that is no STOMP.
         """
-        frame = self._live().next_frame(timeout)
+        frame = self._next(timeout)
         if frame is None:
             return None
         if frame.Command == "MESSAGE":
@@ -638,8 +726,7 @@ class STOMPClient:
             ...     return frame.Command == "RECEIPT" and frame["receipt-id"] == receipt
             >>> closed = client.loop(arrived, receipt=my_receipt) is None
         """
-        connection = self._live()
-        while (frame := connection.next_frame(timeout)) is not None:
+        while (frame := self._next(timeout)) is not None:
             value = None
             if callback is not None:
                 value = callback(self, frame, *args, **kwargs)
@@ -650,45 +737,3 @@ class STOMPClient:
             if value:
                 return value
         return None
-
-
-def _check_arguments(
-    versions: tuple[str, ...],
-    heart_beat: tuple[int, int],
-    headers: Mapping[str, Any],
-    kv_headers: Mapping[str, Any],
-) -> tuple[int, int]:
-    """Refuse what cannot be meant; returns the heart-beats, as whole milliseconds."""
-    if "reconnect" in kv_headers:
-        raise STOMPError("reconnect is not part of this release", hint="leave it out")
-    if "heart-beat" in {*headers, *kv_headers}:
-        raise STOMPError("heart-beat among the headers", hint="heart_beat=(send_ms, want_ms)")
-    if not versions or set(versions) - set(wire.VERSIONS):
-        raise STOMPError(
-            f"cannot offer the versions {versions!r}",
-            hint=f"choose among {', '.join(wire.VERSIONS)}",
-        )
-    try:
-        send, want = map(int, heart_beat)
-        if min(send, want) < 0:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise STOMPError(
-            f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
-        ) from None
-    return send, want
-
-
-def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:
-    if len(failures) == 1:
-        return failures[0]
-    last = failures[-1]
-    reasons = "; ".join(failure.Message for failure in failures)
-    return STOMPConnectError(
-        f"none of {len(failures)} addresses: {reasons}",
-        last.Frame,
-        hint=last.hint,
-        phase=last.phase,
-        address=last.address,
-        attempts=failures,
-    )

@@ -28,6 +28,7 @@ from stompy.receipt import Receipt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stompy.client import STOMPClient
     from stompy.frame import STOMPFrame
     from stompy.transport import Transport
     from stompy.wire import FrameDecoder
@@ -43,12 +44,15 @@ class Connection:
         open: whether it has not ended yet.
         close_reason: why it ended; None while it is open and when this side closed it.
         beat: its heart-beats.
+        client: whose connection it is, and who is told when it has ended.
     """
 
     def __init__(
         self, transport: Transport, decoder: FrameDecoder, beat: HeartBeat | None = None
     ) -> None:
         self.open = True
+        self.client: weakref.ref[STOMPClient] | None = None
+        self._begun = time.monotonic()
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
@@ -256,6 +260,7 @@ class Connection:
 
     def _sort(self, frame: STOMPFrame) -> None:
         """Give the answer to whoever waits for it; all else goes into the inbox."""
+        frame.source = self
         if frame.Command in ("RECEIPT", "ERROR"):
             receipt = self._receipts.pop(frame.Headers.get("receipt-id", ""), None)
             if receipt is not None:
@@ -301,6 +306,11 @@ class Connection:
     # -- the end -----------------------------------------------------------------------------
 
     @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._begun
+
+    @property
     def usable(self) -> bool:
         """Whether frames can be sent: it is open and nobody is leaving."""
         return self.open and not self._leaving
@@ -316,6 +326,9 @@ class Connection:
             self._closed.set()
             self._turn.notify_all()
         self._give_back()
+        client = self.client() if self.client else None
+        if client is not None:
+            client.connection_ended()
 
     def _give_back(self) -> None:
         """Give the descriptor back once it is closed and nobody uses it: it could be reused under

@@ -5,10 +5,13 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stompy.errors import STOMPBodyError, STOMPProtocolError
+from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stompy.client import STOMPClient
+    from stompy.connection import Connection
 
 TEXT_TYPE = "text/plain;charset=utf-8"
 
@@ -47,7 +50,7 @@ class STOMPFrame:
         {'price': 3}
     """
 
-    __slots__ = ("Body", "Command", "Headers")
+    __slots__ = ("Body", "Command", "Headers", "source")
 
     def __init__(
         self, command: str, headers: Mapping[str, str] | None = None, body: bytes | str = b""
@@ -55,6 +58,25 @@ class STOMPFrame:
         self.Command = command
         self.Headers: dict[str, str] = dict(headers) if headers else {}
         self.Body: bytes = body.encode() if isinstance(body, str) else body
+        self.source: Connection | None = None  # where it was received
+
+    def ack(self, **kwargs: Any) -> None:
+        """Acknowledge this message; as `STOMPClient.ack`.
+
+        Raises:
+            STOMPError: it was not received by a client.
+        """
+        self._client().ack(self, **kwargs)
+
+    def nack(self, **kwargs: Any) -> None:
+        """Say that this message was not processed; as `STOMPClient.nack`."""
+        self._client().nack(self, **kwargs)
+
+    def _client(self) -> STOMPClient:
+        client = self.source.client() if self.source and self.source.client else None
+        if client is None:
+            raise STOMPError(f"a {self.Command} frame that no client has received")
+        return client
 
     def headers(self) -> dict[str, str]:
         """A copy of the headers."""

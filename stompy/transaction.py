@@ -31,6 +31,7 @@ class STOMPTransaction:
     def __init__(self, client: STOMPClient, transaction_id: str) -> None:
         self._client = client
         self.id = transaction_id
+        self._connection = client._connection
         self._outcome: str | None = None
 
     def send(self, command: str, *args: Any, **kwargs: Any) -> Receipt | None:
@@ -67,6 +68,8 @@ class STOMPTransaction:
                 f"transaction {self.id} is {self._outcome} already",
                 hint="begin another with client.transaction()",
             )
+        if self._client._connection is not self._connection:
+            raise STOMPError(f"transaction {self.id} has ended with its connection")
         return self._client
 
     def _end(self, command: str, outcome: str, receipt: bool | str) -> Receipt | None:

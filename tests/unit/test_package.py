@@ -20,7 +20,7 @@ CONTRACT = {
     "STOMPTransaction",
     "connect",
 }
-FURTHER = {"Receipt", "ReceiptOutcome"}
+FURTHER = {"ClientState", "Receipt", "ReceiptOutcome", "ReconnectPolicy"}
 ERROR_KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 
 WATCHED = """

@@ -1,0 +1,128 @@
+"""Whom to connect to and how, in a form that can be done again: addresses, credentials, terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stompy import wire
+from stompy.errors import STOMPConnectError, STOMPError
+from stompy.frame import header_texts
+from stompy.handshake import Terms, connect_one
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stompy.address import Address
+    from stompy.connection import Connection
+    from stompy.frame import STOMPFrame
+    from stompy.tls import TLSOptions
+
+
+class Session(NamedTuple):
+    """A connection that has come about, and what is known of it."""
+
+    connected: STOMPFrame
+    connection: Connection
+    address: Address
+    client_id: str | None
+
+
+class Connector:
+    """Connects to the first of several addresses that answers, as often as asked.
+
+    Args:
+        addresses: in the order in which they are tried.
+        login, passcode, vhost: what CONNECT says; what a URL says where one is None.
+        headers: more headers of CONNECT.
+        terms: what the connection is to be like; its ``context`` is made for each address.
+        tls: what was said about TLS.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        login: str | None,
+        passcode: str | None,
+        vhost: str | None,
+        headers: Mapping[str, Any],
+        terms: Terms,
+        tls: TLSOptions,
+    ) -> None:
+        self.addresses = addresses
+        self._login = login
+        self._passcode = passcode
+        self._vhost = vhost
+        self._headers = headers
+        self._terms = terms
+        self._tls = tls
+        # What is wrong with the arguments is said at once, and not by one of several addresses.
+        self._contexts = [tls.context(address.tls) for address in addresses]
+
+    def connect(self) -> Session:
+        """Try the addresses in order.
+
+        Raises:
+            STOMPConnectError: none gave CONNECTED; the error says of each what happened.
+        """
+        failures: list[STOMPConnectError] = []
+        for address, context in zip(self.addresses, self._contexts, strict=True):
+            headers = header_texts(self._connect_headers(address))
+            terms = self._terms._replace(context=context)
+            try:
+                connected, connection = connect_one(address, headers, terms)
+            except STOMPConnectError as error:
+                failures.append(error)
+            else:
+                return Session(connected, connection, address, headers.get("client-id"))
+        raise _all_failed(failures)
+
+    def _connect_headers(self, address: Address) -> dict[str, Any]:
+        return {
+            "accept-version": ",".join(sorted(self._terms.versions)),
+            "host": self._vhost or address.vhost or "/",
+            "heart-beat": "{},{}".format(*self._terms.heart_beat),
+            "login": self._login if self._login is not None else address.login,
+            "passcode": self._passcode if self._passcode is not None else address.passcode,
+            **self._headers,
+        }
+
+
+def check_terms(
+    versions: tuple[str, ...], heart_beat: tuple[int, int], headers: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Refuse what cannot be meant; returns the heart-beats, as whole milliseconds.
+
+    Raises:
+        STOMPError: with what is wrong, and how to say it right.
+    """
+    if "heart-beat" in headers:
+        raise STOMPError("heart-beat among the headers", hint="heart_beat=(send_ms, want_ms)")
+    if not versions or set(versions) - set(wire.VERSIONS):
+        raise STOMPError(
+            f"cannot offer the versions {versions!r}",
+            hint=f"choose among {', '.join(wire.VERSIONS)}",
+        )
+    try:
+        send, want = map(int, heart_beat)
+        if min(send, want) < 0:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise STOMPError(
+            f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
+        ) from None
+    return send, want
+
+
+def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:
+    if len(failures) == 1:
+        return failures[0]
+    last = failures[-1]
+    reasons = "; ".join(failure.Message for failure in failures)
+    return STOMPConnectError(
+        f"none of {len(failures)} addresses: {reasons}",
+        last.Frame,
+        hint=last.hint,
+        phase=last.phase,
+        address=last.address,
+        attempts=failures,
+    )

@@ -1,0 +1,284 @@
+"""A connection that is lost, and comes back."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import stompy
+from stompy import (
+    AckMode,
+    ClientState,
+    ReconnectPolicy,
+    STOMPClient,
+    STOMPClosed,
+    STOMPError,
+    STOMPFrame,
+    STOMPTimeout,
+)
+from tests.unit.peer import TIMEOUT, Background, Link, Peer, Script, message, raw
+
+SOON = ReconnectPolicy(first=0.01, cap=0.02)
+
+
+# -- the rules -----------------------------------------------------------------------------------
+
+
+def test_the_pauses_double_up_to_the_cap() -> None:
+    policy = ReconnectPolicy(first=1, factor=2, cap=5)
+    assert [policy.delay(attempt, chance=1.0) for attempt in range(5)] == [1, 2, 4, 5, 5]
+
+
+def test_a_pause_is_a_random_part_of_that() -> None:
+    policy = ReconnectPolicy(first=1, cap=60)
+    assert policy.delay(3, chance=0.0) == 0
+    assert all(0 <= policy.delay(3) <= 8 for _ in range(100))
+
+
+def test_ten_thousand_attempts_are_no_overflow() -> None:
+    assert ReconnectPolicy().delay(10_000, chance=1.0) == 60
+
+
+@pytest.mark.parametrize(("attempts", "allowed"), [(None, [True] * 3), (2, [True, True, False])])
+def test_attempts_may_be_bounded(attempts: int | None, allowed: list[bool]) -> None:
+    policy = ReconnectPolicy(attempts=attempts)
+    assert [policy.allows(attempt) for attempt in range(3)] == allowed
+
+
+def test_what_is_no_policy_is_refused() -> None:
+    with pytest.raises(STOMPError, match="reconnect='yes'"):
+        stompy.connect(("127.0.0.1", 1), reconnect="yes")
+
+
+# -- a client ------------------------------------------------------------------------------------
+
+
+def accepts(script: Script, *lines: str) -> Script:
+    def conversation(link: Link) -> None:
+        link.accept("1.2", *lines)
+        script(link)
+
+    return conversation
+
+
+def breaks_off(*octets: bytes) -> Script:
+    """A script that sends something and then breaks the connection off."""
+
+    def script(link: Link) -> None:
+        link.send(*octets)
+        link.half_close()
+        link.stay_silent()
+
+    return accepts(script)
+
+
+def serves(*octets: bytes) -> Script:
+    def script(link: Link) -> None:
+        link.send(*octets)
+        link.serve()
+
+    return accepts(script)
+
+
+@contextlib.contextmanager
+def client_of(*scripts: Script, **arguments: Any) -> Iterator[tuple[STOMPClient, Peer, list[str]]]:
+    """A client that reconnects, the peer that plays one script a connection, and what was said."""
+    states: list[str] = []
+    arguments = {"reconnect": SOON, "on_state": lambda _, state: states.append(state)} | arguments
+    with Peer(*scripts) as peer, stompy.connect(peer.address, **arguments) as client:
+        yield client, peer, states
+
+
+def lose(client: STOMPClient) -> None:
+    """Read the end of the connection, without an attempt to have it back."""
+    assert client._connection is not None
+    while client._connection.next_frame(TIMEOUT):
+        pass
+    assert client.state is ClientState.Reconnecting
+
+
+def test_iteration_goes_on_over_a_lost_connection() -> None:
+    with client_of(breaks_off(message(b"1")), serves(message(b"2"))) as (client, _, states):
+        frames = iter(client)
+        assert [next(frames).Body, next(frames).Body] == [b"1", b"2"]
+        assert client.state is ClientState.Connected
+    assert states == ["connected", "reconnecting", "connected", "closed"]
+
+
+def test_without_reconnect_iteration_ends_and_the_state_says_so() -> None:
+    with client_of(breaks_off(message(b"1")), reconnect=False) as (client, _, states):
+        assert [frame.Body for frame in client] == [b"1"]
+    assert states == ["connected", "closed"]
+
+
+def test_a_loop_goes_on_until_its_callback_is_content() -> None:
+    with client_of(breaks_off(message(b"1")), serves(message(b"2"))) as (client, _, _):
+        assert client.loop(lambda _, frame: frame.Body == b"2", timeout=TIMEOUT) is True
+
+
+def test_subscriptions_come_back_before_what_is_sent_next() -> None:
+    def first(link: Link) -> None:
+        for _ in range(3):
+            link.read()
+        link.half_close()
+
+    with client_of(accepts(first), serves()) as (client, peer, _):
+        client.subscribe("/topic/a", id="a", selector="x = 1")
+        client.subscribe("/queue/b", AckMode.ClientInd, id="b")
+        client.unsubscribe("a")
+        lose(client)
+        client.message("/queue/Q", "next")
+        client.disconnect()
+    second = peer.frames[
+        next(i for i, f in enumerate(peer.frames[1:], 1) if f.command == "CONNECT") :
+    ]
+    assert [frame.command for frame in second] == ["CONNECT", "SUBSCRIBE", "SEND", "DISCONNECT"]
+    assert second[1].headers == {"id": "b", "destination": "/queue/b", "ack": "client-individual"}
+
+
+def test_a_send_brings_the_connection_back() -> None:
+    with client_of(breaks_off(), serves()) as (client, peer, states):
+        lose(client)
+        receipt = client.message("/queue/Q", "x", receipt=True)
+        assert receipt is not None
+        receipt.wait(TIMEOUT)
+    assert states == ["connected", "reconnecting", "connected", "closed"]
+    assert [frame.command for frame in peer.frames].count("SEND") == 1
+
+
+def test_an_ack_of_an_earlier_connection_is_not_sent_and_a_warning_says_so() -> None:
+    old = message(b"old", "subscription:1", "ack:old")
+    new = message(b"new", "subscription:1", "ack:new")
+
+    def first(link: Link) -> None:
+        link.expect("SUBSCRIBE")
+        link.send(old)
+        link.half_close()
+
+    def second(link: Link) -> None:
+        link.expect("SUBSCRIBE")
+        link.send(new)
+        link.serve()
+
+    with client_of(accepts(first), accepts(second)) as (client, peer, _):
+        client.subscribe("/queue/Q", "client-individual", send_acks=False, id="1")
+        frames = [client.recv(TIMEOUT), client.recv(TIMEOUT)]
+        with pytest.warns(UserWarning, match="ACK of a message of an earlier connection"):
+            assert client.ack(frames[0]) is None
+        client.ack(frames[1])
+        client.disconnect()
+    acks = [frame.headers["id"] for frame in peer.frames if frame.command == "ACK"]
+    assert acks == ["new"]
+
+
+def test_automatic_acks_of_an_earlier_connection_are_left_out_in_silence() -> None:
+    def first(link: Link) -> None:
+        link.expect("SUBSCRIBE")
+        link.send(
+            message(b"1", "subscription:1", "ack:a") + message(b"2", "subscription:1", "ack:b")
+        )
+        link.half_close()
+        link.stay_silent()
+
+    with client_of(accepts(first)) as (client, peer, _):
+        client.subscribe("/queue/Q", "client", id="1")
+        seen: list[bytes] = []
+
+        def callback(_: STOMPClient, frame: STOMPFrame) -> bool:
+            seen.append(frame.Body)
+            return len(seen) == 2
+
+        client.loop(callback, timeout=TIMEOUT)
+    assert seen == [b"1", b"2"]
+    assert all(frame.headers["id"] in "ab" for frame in peer.frames if frame.command == "ACK")
+
+
+def test_a_transaction_ends_with_its_connection() -> None:
+    with client_of(breaks_off(), serves()) as (client, peer, _):
+        transaction = client.transaction()
+        lose(client)
+        client.message("/queue/Q", "by the new connection")
+        with pytest.raises(STOMPError, match="has ended with its connection"):
+            transaction.message("/queue/Q", "too late")
+    assert [frame.headers["destination"] for frame in peer.frames if frame.command == "SEND"] == [
+        "/queue/Q"
+    ]
+
+
+def test_a_refused_login_ends_the_attempts() -> None:
+    def refuses(link: Link) -> None:
+        link.expect("CONNECT")
+        link.send(raw("ERROR", "message:Bad CONNECT", body=b"access refused"))
+
+    with client_of(breaks_off(), refuses) as (client, _, states):
+        assert client.recv(TIMEOUT) is None
+        assert "access refused" in str(client.close_reason)
+        assert states == ["connected", "reconnecting", "closed"]
+        with pytest.raises(STOMPClosed):
+            client.message("/queue/Q")
+
+
+def test_attempts_come_to_an_end() -> None:
+    policy = ReconnectPolicy(attempts=2, first=0.01)
+    with socket.create_server(("127.0.0.1", 0)) as listener, Peer(breaks_off(), listener=listener):
+        client = stompy.connect(listener.getsockname(), reconnect=policy)
+        listener.close()
+        assert client.recv(TIMEOUT) is None
+        assert "nothing listens" in str(client.close_reason)
+        assert client.state is ClientState.Closed
+
+
+def test_a_wait_ends_in_time_though_the_connection_does_not_come_back() -> None:
+    policy = ReconnectPolicy(first=3600, cap=3600)
+    with client_of(breaks_off(), reconnect=policy) as (client, _, _):
+        for _ in range(2):
+            with pytest.raises(STOMPTimeout, match="lost and not back yet"):
+                client.recv(0.05)
+        assert client.state is ClientState.Reconnecting
+
+
+def test_a_goodbye_wakes_who_waits_for_the_connection_to_come_back() -> None:
+    lost = threading.Event()
+    policy = ReconnectPolicy(first=3600, cap=3600)
+
+    def noted(_: STOMPClient, state: ClientState) -> None:
+        if state is ClientState.Reconnecting:
+            lost.set()
+
+    with client_of(breaks_off(), reconnect=policy, on_state=noted) as (client, _, _):
+        with Background(client.recv) as reader:
+            assert lost.wait(TIMEOUT)
+            client.disconnect()
+            assert reader.result() is None
+        assert client.state is ClientState.Closed
+
+
+def test_a_socket_that_was_given_cannot_come_back() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(STOMPError, match="given socket"):
+        stompy.connect(ours, reconnect=True)
+
+
+def test_a_callback_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with client_of(serves(message(b"1")), on_state=fails) as (client, _, _):
+        assert client.recv(TIMEOUT).Body == b"1"
+    assert "on_state failed" in caplog.text
+
+
+def test_threads_that_send_meanwhile_share_the_one_new_connection() -> None:
+    with client_of(breaks_off(), serves()) as (client, peer, states):
+        lose(client)
+        threads = [Background(client.message, "/queue/Q", str(n)) for n in range(4)]
+        with contextlib.ExitStack() as stack:
+            for thread in threads:
+                stack.enter_context(thread)
+        client.disconnect()
+    assert [frame.command for frame in peer.frames].count("CONNECT") == 2
+    assert [frame.command for frame in peer.frames].count("SEND") == 4
+    assert states.count("connected") == 2
