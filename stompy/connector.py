@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stompy import wire
-from stompy.errors import STOMPConnectError, STOMPError
+from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout
 from stompy.frame import header_texts
 from stompy.handshake import Terms, connect_one
 
@@ -69,7 +69,7 @@ class Connector:
             headers = header_texts(self._connect_headers(address))
             terms = self._terms._replace(context=context)
             try:
-                connected, connection = connect_one(address, headers, terms)
+                connected, connection = _connect_by_either_rule(address, headers, terms)
             except STOMPConnectError as error:
                 failures.append(error)
             else:
@@ -111,6 +111,25 @@ def check_terms(
             f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
         ) from None
     return send, want
+
+
+def _connect_by_either_rule(
+    address: Address, headers: Mapping[str, str], terms: Terms
+) -> tuple[STOMPFrame, Connection]:
+    """`connect_one`, for all brokers' ways to read a backslash in CONNECT.
+
+    The specification has no escapes there (STOMP 1.2, "Value Encoding"), and Artemis and Spring
+    read it so; RabbitMQ and ActiveMQ take escapes all the same. Who it is shows only in CONNECTED.
+    So a session that is refused, or broken off, when there is a backslash is asked for once more.
+    """
+    try:
+        return connect_one(address, headers, terms)
+    except STOMPConnectError as error:
+        answered = error.phase == "handshake" and not isinstance(error.__cause__, STOMPTimeout)
+        if not answered or not any("\\" in text for text in headers.values()):
+            raise
+    escaped = {name: text.replace("\\", "\\\\") for name, text in headers.items()}
+    return connect_one(address, escaped, terms)
 
 
 def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:
