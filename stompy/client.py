@@ -96,16 +96,14 @@ class STOMPSubscription:
     def __init__(
         self,
         client: STOMPClient,
-        sub_id: str,
-        destination: str,
         ack_mode: AckMode,
         send_acks: bool,
-        durable: str | None = None,
-        headers: Mapping[str, str] = {},
+        durable: str | None,
+        headers: Mapping[str, str],
     ) -> None:
         self._client = client
-        self.id = sub_id
-        self.destination = destination
+        self.id = headers["id"]
+        self.destination = headers["destination"]
         self.ack_mode = ack_mode
         self.send_acks = send_acks and ack_mode is not AckMode.Auto
         self.durable = durable
@@ -152,6 +150,9 @@ class STOMPClient:
         self._recovery: Recovery | None = None
         self._on_state: Callable[[STOMPClient, ClientState], None] | None = None
         self._saying = threading.RLock()
+        # Held while a subscription is entered and sent, so that one is not sent twice, by
+        # `subscribe` and by what brings a lost connection back.
+        self._subscribing = threading.RLock()
         self.state = ClientState.Closed
 
     # -- connecting and leaving --------------------------------------------------------------
@@ -254,9 +255,11 @@ class STOMPClient:
         self.BrokerAddress, self.address = address.pair, str(address)
         self.version = connected.get("version", "1.0")
         self.server = connected.get("server", "")
-        for subscription in list(self._subscriptions.values()):
-            connection.send(wire.encode("SUBSCRIBE", subscription.headers, version=self.version))
-        self._connection = connection
+        with self._subscribing:
+            for subscription in self._subscriptions.values():
+                frame = wire.encode("SUBSCRIBE", subscription.headers, version=self.version)
+                connection.send(frame)
+            self._connection = connection
         self._say(ClientState.Connected)
         connection.client = weakref.ref(self)
         if not connection.open:  # it ended before it could say so
@@ -493,20 +496,25 @@ class STOMPClient:
         dialect = dialect_of(self.server)
         asked = dialect.subscribe_headers(prefetch, selector, durable, self._client_id)
         given = asked.pop("id", None) if id is None else str(id)
-        sub_id = given or self._new_subscription_id()
-        if sub_id in self._subscriptions:
-            raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
-        named = {"destination": dest, "id": sub_id, "ack": mode.value}
-        fields = {**asked, **headers, **kv_headers, **named}
-        # Entered before it is sent: the first MESSAGE may be there before this method returns.
-        self._subscriptions[sub_id] = STOMPSubscription(
-            self, sub_id, dest, mode, send_acks, durable, header_texts(fields)
-        )
-        try:
-            self.send("SUBSCRIBE", fields, receipt=receipt or False)
-        except BaseException:
-            self._subscriptions.pop(sub_id, None)
-            raise
+        self._sendable()  # a lost connection comes back first, and its other subscriptions
+        with self._subscribing:
+            sub_id = given or self._new_subscription_id()
+            if sub_id in self._subscriptions:
+                raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
+            named = {"destination": dest, "id": sub_id, "ack": mode.value}
+            fields = header_texts({**asked, **headers, **kv_headers, **named})
+            fields.pop("content-length", None)
+            subscription = STOMPSubscription(self, mode, send_acks, durable, fields)
+            if receipt is not None:
+                fields = {**fields, "receipt": receipt}
+            octets = wire.encode("SUBSCRIBE", fields, version=self.version)
+            # Entered before it is sent: the first MESSAGE may come before this method returns.
+            self._subscriptions[sub_id] = subscription
+            try:
+                self._live().send(octets)
+            except BaseException:
+                del self._subscriptions[sub_id]
+                raise
         return sub_id
 
     def _new_subscription_id(self) -> str:
@@ -534,9 +542,12 @@ class STOMPClient:
         Raises:
             STOMPError: this connection has no such subscription.
         """
-        subscription = self._subscriptions.pop(sub_id, None)
+        with self._subscribing:
+            subscription = self._subscriptions.pop(sub_id, None)
         if subscription is None:
             raise STOMPError(f"no subscription with the id {sub_id!r}")
+        if self.state is ClientState.Reconnecting:
+            return None  # it has ended with the connection, and will not come back
         fields = {**headers, **kv_headers, "id": sub_id}
         if self.version == "1.0":
             fields["destination"] = subscription.destination
