@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import HasTraits, Unicode
 
-from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError
+from stompy import AckMode, ClientState, STOMPClient, STOMPClosed, STOMPError
 from stompy.address import parse_addresses
 from stompy.errors import broker_error
 from stompy_jupyter.embedded import embedded_broker
@@ -117,11 +117,14 @@ class StompSession(HasTraits):
 
     @property
     def state(self) -> str:
-        """``"connected"``, ``"disconnected"`` or ``"lost"`` (the other side ended it)."""
-        if self.connected:
-            return "connected"
-        lost = self._reader is not None and self._reader.client.close_reason is not None
-        return "lost" if lost else "disconnected"
+        """``"connected"``, ``"disconnected"``, ``"lost"`` (the other side ended it), or
+        ``"reconnecting"`` (with ``reconnect=True``: it is coming back)."""
+        if self._reader is None:
+            return "disconnected"
+        client = self._reader.client
+        if client.state is ClientState.Closed and client.close_reason is not None:
+            return "lost"
+        return "disconnected" if client.state is ClientState.Closed else client.state.value
 
     @property
     def received(self) -> int:
