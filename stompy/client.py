@@ -24,7 +24,7 @@ from stompy.errors import (
     STOMPTimeout,
     broker_error,
 )
-from stompy.frame import AckMode, STOMPFrame, header_texts, payload
+from stompy.frame import AckId, AckMode, STOMPFrame, header_texts, payload
 from stompy.handshake import Terms
 from stompy.receipt import Receipt
 from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, policy_of
@@ -436,6 +436,8 @@ class STOMPClient:
     def _sendable(self) -> Connection:
         """The connection to send by: one that was lost comes back first, if it may."""
         connection = self._live()
+        if self._recovery is not None:
+            connection.notice_end()  # else a frame would go into a dead socket, unnoticed
         while not connection.open and self._comes_back(connection, time.monotonic() + SEND_LIMIT):
             connection = self._live()
         return connection
@@ -609,14 +611,15 @@ class STOMPClient:
         kv_headers: dict[str, Any],
     ) -> Receipt | None:
         needed = _ANSWER_HEADERS[self.version]
+        source = ack.source if isinstance(ack, STOMPFrame | AckId) else None
+        if source is not None and not self._is_current(source):
+            warnings.warn(
+                f"{command} of a message of an earlier connection is not sent: the broker "
+                "delivers it again",
+                stacklevel=3,
+            )
+            return None
         if isinstance(ack, STOMPFrame):
-            if ack.source is not None and not self._is_current(ack):
-                warnings.warn(
-                    f"{command} of a message of an earlier connection is not sent: the broker "
-                    "delivers it again",
-                    stacklevel=3,
-                )
-                return None
             missing = [source for source in needed.values() if source not in ack]
             if missing:
                 raise STOMPProtocolError(
@@ -638,16 +641,16 @@ class STOMPClient:
             )
         return self.send(command, fields, transaction=transaction, receipt=receipt, **kv_headers)
 
-    def _is_current(self, frame: STOMPFrame) -> bool:
+    def _is_current(self, source: weakref.ref[Connection] | None) -> bool:
         """Whether what is said of a frame can still reach where it came from."""
-        return frame.source is self._connection and self.Connected
+        return source is not None and source() is self._connection and self.Connected
 
     def _acknowledge(
         self, frame: STOMPFrame, transaction: str | STOMPTransaction | None = None
     ) -> None:
         """Send the ACK of a message whose subscription asked the client to do so."""
         subscription = self._subscriptions.get(frame.Headers.get("subscription", ""))
-        if subscription is None or not subscription.send_acks or not self._is_current(frame):
+        if subscription is None or not subscription.send_acks or not self._is_current(frame.source):
             return
         if "ack" in frame or self.version != "1.2":
             # The message is at hand, and the broker will send it again: it is not lost, here or

@@ -22,6 +22,7 @@ from stompy.errors import (
     broker_error,
     error_text,
 )
+from stompy.frame import AckId
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
 
@@ -51,6 +52,7 @@ class Connection:
         self, transport: Transport, decoder: FrameDecoder, beat: HeartBeat | None = None
     ) -> None:
         self.open = True
+        self._weak = weakref.ref(self)
         self.client: weakref.ref[STOMPClient] | None = None
         self._begun = time.monotonic()
         self.close_reason: STOMPError | None = None
@@ -134,6 +136,12 @@ class Connection:
             return STOMPClosed("the connection is closed", hint="connect() again")
         return STOMPClosed(f"the connection is closed: {self.close_reason.Message}")
 
+    def notice_end(self) -> None:
+        """See whether it has ended, where nobody reads: what has come is taken in."""
+        with contextlib.suppress(STOMPTimeout):
+            while self.open and not self._reading and self._transport.readable():
+                self._read(time.monotonic(), lambda: False)
+
     # -- receiving ---------------------------------------------------------------------------
 
     def next_frame(self, timeout: float | None) -> STOMPFrame | None:
@@ -165,7 +173,7 @@ class Connection:
 
     def _expect(self, receipt: Receipt) -> None:
         receipt._connection = self
-        self._receipts[receipt] = receipt
+        self._receipts[str(receipt)] = receipt  # not itself: keys are held strongly
 
     def wait_for(self, receipt: Receipt, timeout: float | None) -> None:
         """Read until a receipt is answered or the connection has ended; see `Receipt.wait`."""
@@ -260,14 +268,17 @@ class Connection:
 
     def _sort(self, frame: STOMPFrame) -> None:
         """Give the answer to whoever waits for it; all else goes into the inbox."""
-        frame.source = self
+        frame.source = self._weak
+        if "ack" in frame.Headers:
+            ack = frame.Headers["ack"] = AckId(frame.Headers["ack"])
+            ack.source = self._weak
         if frame.Command in ("RECEIPT", "ERROR"):
             receipt = self._receipts.pop(frame.Headers.get("receipt-id", ""), None)
             if receipt is not None:
                 receipt._answer = frame
                 if receipt._waiting:
                     return
-            elif frame.Command == "ERROR":
+            elif frame.Command == "ERROR" and "receipt-id" not in frame.Headers:
                 self._unclear = frame
         self._inbox.append(frame)
 
@@ -276,6 +287,8 @@ class Connection:
     def pulse(self) -> float:
         """Send a beat or give the peer up when it is time; returns the seconds until the next."""
         now = time.monotonic()
+        if not self.open:
+            return 0.0
         if self.beat.is_dead(now):
             if self._transport.readable():  # it is us who do not read
                 self.beat.received(now)

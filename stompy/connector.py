@@ -54,7 +54,7 @@ class Connector:
         self._vhost = vhost
         self._headers = headers
         self._terms = terms
-        self._tls = tls
+        self._escapes = False
         # What is wrong with the arguments is said at once, and not by one of several addresses.
         self._contexts = [tls.context(address.tls) for address in addresses]
 
@@ -69,12 +69,34 @@ class Connector:
             headers = header_texts(self._connect_headers(address))
             terms = self._terms._replace(context=context)
             try:
-                connected, connection = _connect_by_either_rule(address, headers, terms)
+                connected, connection = self._connect_by_either_rule(address, headers, terms)
             except STOMPConnectError as error:
                 failures.append(error)
             else:
                 return Session(connected, connection, address, headers.get("client-id"))
         raise _all_failed(failures)
+
+    def _connect_by_either_rule(
+        self, address: Address, headers: Mapping[str, str], terms: Terms
+    ) -> tuple[STOMPFrame, Connection]:
+        """`connect_one`, for both ways in which brokers read a backslash in CONNECT.
+
+        The specification has no escapes there (STOMP 1.2, "Value Encoding"), and Artemis and
+        Spring read it so; RabbitMQ and ActiveMQ take escapes all the same. Who it is shows only in
+        CONNECTED. So a session that is refused, or broken off, when there is a backslash is asked
+        for once more, by the other rule; the one that worked comes first the next time.
+        """
+        escaped = {name: text.replace("\\", "\\\\") for name, text in headers.items()}
+        first, second = (escaped, headers) if self._escapes else (headers, escaped)
+        try:
+            return connect_one(address, first, terms)
+        except STOMPConnectError as error:
+            answered = error.phase == "handshake" and not isinstance(error.__cause__, STOMPTimeout)
+            if not answered or escaped == headers or address.sock is not None:
+                raise
+        outcome = connect_one(address, second, terms)
+        self._escapes = not self._escapes
+        return outcome
 
     def _connect_headers(self, address: Address) -> dict[str, Any]:
         return {
@@ -111,25 +133,6 @@ def check_terms(
             f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
         ) from None
     return send, want
-
-
-def _connect_by_either_rule(
-    address: Address, headers: Mapping[str, str], terms: Terms
-) -> tuple[STOMPFrame, Connection]:
-    """`connect_one`, for all brokers' ways to read a backslash in CONNECT.
-
-    The specification has no escapes there (STOMP 1.2, "Value Encoding"), and Artemis and Spring
-    read it so; RabbitMQ and ActiveMQ take escapes all the same. Who it is shows only in CONNECTED.
-    So a session that is refused, or broken off, when there is a backslash is asked for once more.
-    """
-    try:
-        return connect_one(address, headers, terms)
-    except STOMPConnectError as error:
-        answered = error.phase == "handshake" and not isinstance(error.__cause__, STOMPTimeout)
-        if not answered or not any("\\" in text for text in headers.values()):
-            raise
-    escaped = {name: text.replace("\\", "\\\\") for name, text in headers.items()}
-    return connect_one(address, escaped, terms)
 
 
 def _all_failed(failures: list[STOMPConnectError]) -> STOMPConnectError:

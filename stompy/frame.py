@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Mapping
 
     from stompy.client import STOMPClient
@@ -31,6 +32,12 @@ class AckMode(enum.StrEnum):
         raise STOMPProtocolError(
             f"no ack mode {str(value)[:40]!r}", hint=f"choose among {', '.join(cls)}"
         )
+
+
+class AckId(str):
+    """The ``ack`` header of a message, which knows the connection that it is good for."""
+
+    source: weakref.ref[Connection] | None = None
 
 
 class STOMPFrame:
@@ -58,7 +65,8 @@ class STOMPFrame:
         self.Command = command
         self.Headers: dict[str, str] = dict(headers) if headers else {}
         self.Body: bytes = body.encode() if isinstance(body, str) else body
-        self.source: Connection | None = None  # where it was received
+        # Where it was received; weakly, so that a frame that is kept does not keep a connection.
+        self.source: weakref.ref[Connection] | None = None
 
     def ack(self, **kwargs: Any) -> None:
         """Acknowledge this message; as `STOMPClient.ack`.
@@ -73,9 +81,12 @@ class STOMPFrame:
         self._client().nack(self, **kwargs)
 
     def _client(self) -> STOMPClient:
-        client = self.source.client() if self.source and self.source.client else None
+        source = self.source() if self.source else None
+        client = source.client() if source and source.client else None
         if client is None:
-            raise STOMPError(f"a {self.Command} frame that no client has received")
+            raise STOMPError(
+                f"a {self.Command} frame that no client has received, or whose client is gone"
+            )
         return client
 
     def headers(self) -> dict[str, str]:

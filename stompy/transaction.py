@@ -69,7 +69,7 @@ class STOMPTransaction:
                 hint="begin another with client.transaction()",
             )
         if self._client._connection is not self._connection:
-            raise STOMPError(f"transaction {self.id} has ended with its connection")
+            raise STOMPClosed(f"transaction {self.id} has ended with its connection")
         return self._client
 
     def _end(self, command: str, outcome: str, receipt: bool | str) -> Receipt | None:
