@@ -146,6 +146,7 @@ class STOMPClient:
         self._client_id: str | None = None
         self._connection: Connection | None = None
         self._subscriptions: dict[str, STOMPSubscription] = {}
+        self._sends_acks = False  # whether one of the subscriptions so far wanted that
         self._ids = itertools.count(1)
         self._recovery: Recovery | None = None
         self._on_state: Callable[[STOMPClient, ClientState], None] | None = None
@@ -444,6 +445,12 @@ class STOMPClient:
 
     def _next(self, timeout: float | None) -> STOMPFrame | None:
         """The next frame, of this connection or of the one that comes after it."""
+        try:
+            return self._live().inbox.popleft()  # the usual case needs no clock and no lock
+        except IndexError:
+            return self._await_next(timeout)
+
+    def _await_next(self, timeout: float | None) -> STOMPFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             connection = self._live()
@@ -512,6 +519,7 @@ class STOMPClient:
             octets = wire.encode("SUBSCRIBE", fields, version=self.version)
             # Entered before it is sent: the first MESSAGE may come before this method returns.
             self._subscriptions[sub_id] = subscription
+            self._sends_acks |= subscription.send_acks
             try:
                 self._live().send(octets)
             except BaseException:
@@ -698,7 +706,8 @@ class STOMPClient:
         if frame is None:
             return None
         if frame.Command == "MESSAGE":
-            self._acknowledge(frame, transaction)
+            if self._sends_acks:
+                self._acknowledge(frame, transaction)
         elif frame.Command == "ERROR" and exception_on_error:
             raise broker_error(frame)
         return frame
@@ -746,7 +755,7 @@ class STOMPClient:
                 value = callback(self, frame, *args, **kwargs)
             elif frame.Command == "ERROR":
                 raise broker_error(frame)
-            if frame.Command == "MESSAGE":
+            if self._sends_acks and frame.Command == "MESSAGE":
                 self._acknowledge(frame, transaction)
             if value:
                 return value

@@ -46,6 +46,7 @@ class Connection:
         close_reason: why it ended; None while it is open and when this side closed it.
         beat: its heart-beats.
         client: whose connection it is, and who is told when it has ended.
+        inbox: the frames for the user that have been read.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Connection:
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
-        self._inbox: deque[STOMPFrame] = deque()
+        self.inbox: deque[STOMPFrame] = deque()
         self._receipts: weakref.WeakValueDictionary[str, Receipt] = weakref.WeakValueDictionary()
         self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
         self._leaving = False
@@ -125,7 +126,7 @@ class Connection:
         with contextlib.suppress(STOMPTimeout):
             while self.open:
                 self._read(time.monotonic(), lambda: False)
-        last = self._inbox[-1] if self._inbox else None
+        last = self.inbox[-1] if self.inbox else None
         if last is not None and last.Command == "ERROR":
             return STOMPClosed(f"the connection broke; the broker says: {error_text(last)}", last)
         return STOMPClosed(f"the connection broke: {failure.strerror or failure}")
@@ -139,8 +140,14 @@ class Connection:
     def notice_end(self) -> None:
         """See whether it has ended, where nobody reads: what has come is taken in."""
         with contextlib.suppress(STOMPTimeout):
-            while self.open and not self._reading and self._transport.readable():
+            while not self._reading and self._unread():
                 self._read(time.monotonic(), lambda: False)
+
+    def _unread(self) -> bool:
+        """Whether octets, or the end, wait to be read. While it is open in here, nobody gives the
+        descriptor back: it could be another's by the time it is looked at."""
+        with self._turn:
+            return self.open and self._transport.readable()
 
     # -- receiving ---------------------------------------------------------------------------
 
@@ -154,18 +161,18 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                return self._inbox.popleft()
+                return self.inbox.popleft()
             except IndexError:
                 if self._ended():
                     return None
-            self._read(deadline, self._inbox.__len__)
+            self._read(deadline, self.inbox.__len__)
             # Octets that make no frame, heart-beats among them, do not put the deadline off.
             late = deadline is not None and time.monotonic() > deadline
-            if late and self.open and not self._inbox:
+            if late and self.open and not self.inbox:
                 raise STOMPTimeout("no frame came in time")
 
     def _ended(self) -> bool:
-        if self.open or self._reading or self._inbox:
+        if self.open or self._reading or self.inbox:
             return False
         if isinstance(self.close_reason, STOMPProtocolError):
             raise self.close_reason
@@ -195,7 +202,7 @@ class Connection:
         # It may have come before anybody waited.
         with self._turn, contextlib.suppress(ValueError):
             if receipt._answer is not None:
-                self._inbox.remove(receipt._answer)
+                self.inbox.remove(receipt._answer)
 
     def leave(self, data: bytes, receipt_id: str, deadline: float) -> None:
         """Send the last frame, wait for its receipt, close; the first call alone has an effect.
@@ -262,25 +269,25 @@ class Connection:
         """Sort the frames that the decoder has complete."""
         try:
             for frame in self._decoder.frames():
-                self._sort(frame)
+                frame.source = self._weak
+                if "ack" in frame:
+                    ack = frame.Headers["ack"] = AckId(frame["ack"])
+                    ack.source = self._weak
+                if frame.Command == "MESSAGE" or self._is_news(frame):
+                    self.inbox.append(frame)
         except STOMPProtocolError as error:
             self.close(error)
 
-    def _sort(self, frame: STOMPFrame) -> None:
-        """Give the answer to whoever waits for it; all else goes into the inbox."""
-        frame.source = self._weak
-        if "ack" in frame.Headers:
-            ack = frame.Headers["ack"] = AckId(frame.Headers["ack"])
-            ack.source = self._weak
+    def _is_news(self, frame: STOMPFrame) -> bool:
+        """Give the answer to whoever waits for it; all else is for the user."""
         if frame.Command in ("RECEIPT", "ERROR"):
-            receipt = self._receipts.pop(frame.Headers.get("receipt-id", ""), None)
+            receipt = self._receipts.pop(frame.get("receipt-id", ""), None)
             if receipt is not None:
                 receipt._answer = frame
-                if receipt._waiting:
-                    return
-            elif frame.Command == "ERROR" and "receipt-id" not in frame.Headers:
+                return not receipt._waiting
+            if frame.Command == "ERROR" and "receipt-id" not in frame:
                 self._unclear = frame
-        self._inbox.append(frame)
+        return True
 
     # -- heart-beats -------------------------------------------------------------------------
 
@@ -290,7 +297,7 @@ class Connection:
         if not self.open:
             return 0.0
         if self.beat.is_dead(now):
-            if self._transport.readable():  # it is us who do not read
+            if self._unread():  # it is us who do not read
                 self.beat.received(now)
             else:
                 silence = self.beat.silence_limit

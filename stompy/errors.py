@@ -64,7 +64,7 @@ class STOMPConnectError(STOMPError, ConnectionError):
 
     Attributes:
         phase: how far the last attempt came: ``"resolve"``, ``"connect"`` (the operating system's
-            part) or ``"handshake"`` (from CONNECT to CONNECTED).
+            part), ``"tls"``, or ``"handshake"`` (from CONNECT to CONNECTED).
         address: the address of the last attempt, as the error names it.
         attempts: the errors of all attempts when there was more than one address, in order.
     """

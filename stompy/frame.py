@@ -9,7 +9,7 @@ from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from stompy.client import STOMPClient
     from stompy.connection import Connection
@@ -57,16 +57,49 @@ class STOMPFrame:
         {'price': 3}
     """
 
-    __slots__ = ("Body", "Command", "Headers", "source")
+    __slots__ = ("Body", "Command", "_headers", "_places", "_values", "source")
+
+    _headers: dict[str, str] | None
+    _places: Mapping[str, int]
+    _values: Sequence[str]
 
     def __init__(
         self, command: str, headers: Mapping[str, str] | None = None, body: bytes | str = b""
     ) -> None:
         self.Command = command
-        self.Headers: dict[str, str] = dict(headers) if headers else {}
+        self._headers = dict(headers) if headers else {}
         self.Body: bytes = body.encode() if isinstance(body, str) else body
         # Where it was received; weakly, so that a frame that is kept does not keep a connection.
         self.source: weakref.ref[Connection] | None = None
+
+    @classmethod
+    def received(
+        cls, command: str, places: Mapping[str, int], values: Sequence[str], body: bytes
+    ) -> STOMPFrame:
+        """A frame whose headers are values, and where among them the value of each name is.
+
+        The dict is made when somebody asks for it: that is most of what a frame costs, and who
+        reads one or two headers needs none. Frames of one kind share `places`, all their names.
+        """
+        frame = cls.__new__(cls)
+        frame.Command = command
+        frame.Body = body
+        frame.source = None
+        frame._headers = None
+        frame._places = places
+        frame._values = values
+        return frame
+
+    @property
+    def Headers(self) -> dict[str, str]:  # the contract's name
+        """The headers; of those that are repeated the first."""
+        if self._headers is None:
+            self._headers = dict(zip(self._places, self._values, strict=True))
+        return self._headers
+
+    @Headers.setter
+    def Headers(self, headers: dict[str, str]) -> None:
+        self._headers = headers
 
     def ack(self, **kwargs: Any) -> None:
         """Acknowledge this message; as `STOMPClient.ack`.
@@ -94,14 +127,19 @@ class STOMPFrame:
         return dict(self.Headers)
 
     def __getitem__(self, name: str) -> str:
-        return self.Headers[name]
+        if self._headers is None:
+            return self._values[self._places[name]]
+        return self._headers[name]
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of header `name`, or `default`."""
-        return self.Headers.get(name, default)
+        if self._headers is None:
+            place = self._places.get(name)
+            return default if place is None else self._values[place]
+        return self._headers.get(name, default)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.Headers
+        return name in (self._places if self._headers is None else self._headers)
 
     # Without this, `for name in frame` would fall back on __getitem__ and fail with KeyError: 0.
     __iter__ = None
@@ -109,7 +147,7 @@ class STOMPFrame:
     @property
     def destination(self) -> str:
         """The ``destination`` header; KeyError when the frame has none."""
-        return self.Headers["destination"]
+        return self["destination"]
 
     @property
     def text(self) -> str:
@@ -118,7 +156,7 @@ class STOMPFrame:
         Raises:
             STOMPBodyError: the body is not text in that charset.
         """
-        charset = charset_of(self.Headers.get("content-type", ""))
+        charset = charset_of(self.get("content-type", ""))
         try:
             return self.Body.decode(charset)
         except (LookupError, ValueError) as error:  # of a charset, anything may be wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -70,7 +71,8 @@ def connect_one(
     transport = _open(address, terms, deadline)
     try:
         transport = _secure(transport, address, terms, deadline)
-        transport.send(greeting, deadline)
+        with contextlib.suppress(ConnectionError):  # what the peer said before it broke off is next
+            transport.send(greeting, deadline)
         return _await_connected(transport, address, terms, deadline)
     except STOMPTimeout as error:
         transport.close()
@@ -88,8 +90,10 @@ def connect_one(
         _fail(message, error.hint or _USUAL_PORT, address, cause=error)
     except OSError as error:
         transport.close()
+        if terms.context is not None:
+            _fail_tls(error, address)
         reason = error.strerror or error
-        _fail(f"{address} broke the connection off: {reason}", _USUAL_PORT, address, cause=error)
+        _fail(f"{address} broke the connection off: {reason}", _NO_STOMP_PORT, address, cause=error)
     except BaseException:
         transport.close()
         raise
@@ -129,7 +133,8 @@ def _secure(transport: Transport, address: Address, terms: Terms, deadline: floa
 
     host = f"[{address.host}]" if ":" in address.host else address.host
     uri = f"{address.scheme}://{host}:{address.port}{address.path}"
-    return WebSocketTransport.open(transport, uri, terms.versions, terms.ws_headers, deadline)
+    most = terms.max_body + 2 * wire.MAX_HEAD
+    return WebSocketTransport.open(transport, uri, terms.versions, terms.ws_headers, deadline, most)
 
 
 def _start_tls(
@@ -148,11 +153,19 @@ def _start_tls(
             "tls",
             error,
         )
-    except ssl.SSLError as error:
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        hint = "check whether the port speaks TLS, and whether it wants a client certificate"
-        _fail(f"no TLS with {address}: {reason}", hint, address, "tls", error)
+    except STOMPTimeout:
+        raise
+    except OSError as error:  # ssl.SSLError is one
+        _fail_tls(error, address)
     return transport
+
+
+def _fail_tls(error: OSError, address: Address) -> NoReturn:
+    """Also behind our handshake: TLS 1.3 refuses a client's certificate only then."""
+    reason = getattr(error, "reason", None) or error.strerror or str(error)
+    hint = "check whether the port speaks TLS, and whether it wants a client certificate"
+    text = reason.replace("_", " ").lower()
+    _fail(f"no TLS with {address}: {text}", hint, address, "tls", error)
 
 
 def _await_connected(
@@ -171,7 +184,8 @@ def _await_connected(
         beginning = (beginning + data)[:256]
         spoken = wire.other_protocol(beginning)
         if spoken:
-            _fail(f"{address} speaks {spoken}, not STOMP", _USUAL_PORT, address)
+            hint = "connect by stomp+ssl://, or with tls=True" if spoken == "TLS" else _USUAL_PORT
+            _fail(f"{address} speaks {spoken}, not STOMP", hint, address)
         decoder.feed(data)
         frames = decoder.frames()
         first = next(frames, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +12,7 @@ from stompy.errors import STOMPError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
 
 StrPath = str | os.PathLike[str]
 
@@ -36,7 +39,7 @@ class TLSOptions(NamedTuple):
         """
         import ssl  # takes a while, and most connections in a notebook are plain
 
-        files = self.cert_file or self.key_file or self.ca_file
+        files = self.cert_file or self.key_file or self.ca_file or self.key_password
         if isinstance(self.tls, ssl.SSLContext):
             if files or not (self.check_hostname and self.verify):
                 raise STOMPError(
@@ -53,25 +56,43 @@ class TLSOptions(NamedTuple):
     def _new_context(self) -> ssl.SSLContext:
         import ssl
 
-        try:
+        if self.cert_file is None and (self.key_file or self.key_password):
+            raise STOMPError("a key_file or key_password without its cert_file")
+        with _naming(self.ca_file, hint="check ca_file"):
             context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
-            elif self.key_file or self.key_password:
-                raise STOMPError("a key_file or key_password without its cert_file")
-        except OSError as error:  # ssl.SSLError is one
-            raise STOMPError(
-                f"a certificate or key file cannot be used: {error.strerror or error}",
-                hint="check cert_file, key_file, ca_file and key_password",
-            ) from error
+        if self.cert_file:
+            with _naming(
+                self.cert_file, self.key_file, hint="check cert_file, key_file and key_password"
+            ):
+                # Never None: OpenSSL would ask for the password at the terminal.
+                context.load_cert_chain(self.cert_file, self.key_file, self.key_password or "")
         if not (self.verify and self.check_hostname):
             what = "the host name" if self.verify else "the broker's certificate"
             warnings.warn(
                 f"TLS without a check of {what}: whoever is in between can read and change "
                 "everything",
-                stacklevel=4,
+                stacklevel=_outside(),
             )
             context.check_hostname = False
         if not self.verify:
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+@contextlib.contextmanager
+def _naming(*files: StrPath | None, hint: str) -> Iterator[None]:
+    """Name the files in an error of the block's; OpenSSL does not say which it could not use."""
+    try:
+        yield
+    except OSError as error:  # ssl.SSLError is one
+        named = " with ".join(os.fspath(file) for file in files if file)
+        reason = error.strerror or error
+        raise STOMPError(f"{named} cannot be used: {reason}", hint=hint) from error
+
+
+def _outside() -> int:
+    """The `stacklevel` of the first caller that is not in this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "stompy":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -18,6 +18,7 @@ from stompy.errors import STOMPTimeout
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
 
 READ_SIZE = 64 * 1024
 
@@ -64,7 +65,9 @@ class SocketTransport:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
-        self._unsent = b""
+        # What is being sent, and how many octets of it each write took: together they say what is
+        # unsent, whenever an interrupt comes.
+        self._begun: tuple[bytes, list[int]] | None = None
 
     def recv(self, deadline: float | None) -> bytes:
         while True:
@@ -74,15 +77,22 @@ class SocketTransport:
                 self._wait(selectors.EVENT_READ, deadline)
 
     def send(self, data: bytes, deadline: float | None) -> None:
-        rest = memoryview(self._unsent + data if self._unsent else data)
-        try:
-            while rest:
-                try:
-                    rest = rest[self._socket.send(rest) :]
-                except BlockingIOError:
-                    self._wait(selectors.EVENT_WRITE, deadline)
-        finally:
-            self._unsent = bytes(rest)
+        if self._begun is not None:
+            begun, written = self._begun
+            data = begun[sum(written) :] + data
+        written = []
+        self._begun = data, written
+        rest = memoryview(data)
+        while rest:
+            try:
+                # One call into C, since an interrupt is raised between two: it would come between
+                # the octets' way out and the note of it, and they would go out twice.
+                written.extend(map(self._socket.send, (rest,)))
+            except BlockingIOError:
+                self._wait(selectors.EVENT_WRITE, deadline)
+            else:
+                rest = rest[written[-1] :]
+        self._begun = None
 
     def readable(self) -> bool:
         return self._ready(selectors.EVENT_READ, 0)
@@ -158,7 +168,7 @@ class TLSTransport:
         self._flush(deadline)
 
     def readable(self) -> bool:
-        return self._tls.pending() > 0 or self._raw.readable()
+        return self._tls.pending() > 0 or self._incoming.pending > 0 or self._raw.readable()
 
     def shutdown(self) -> None:
         with contextlib.suppress(OSError, STOMPTimeout):
@@ -178,11 +188,21 @@ class TLSTransport:
                 self._incoming.write_eof()
 
     def _flush(self, deadline: float | None) -> None:
-        with self._writing:
+        with turn_to_write(self._writing, deadline):
             with self._lock:
                 data = self._outgoing.read()
-            if data:
-                self._raw.send(data, deadline)
+            self._raw.send(data, deadline)
+
+
+@contextlib.contextmanager
+def turn_to_write(lock: threading.Lock, deadline: float | None) -> Iterator[None]:
+    """Hold the lock; STOMPTimeout when another thread does so until the deadline."""
+    if not lock.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
+        raise STOMPTimeout("another thread is writing")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from stompy.errors import STOMPClosed, STOMPError
+from stompy.errors import STOMPClosed, STOMPError, STOMPTimeout
+from stompy.transport import turn_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +42,7 @@ class WebSocketTransport:
         versions: Sequence[str],
         headers: Mapping[str, str],
         deadline: float,
+        max_size: int | None = None,
     ) -> WebSocketTransport:
         """Upgrade a connection to a WebSocket.
 
@@ -49,11 +52,12 @@ class WebSocketTransport:
             versions: the STOMP versions to offer as subprotocols.
             headers: more headers of the HTTP request.
             deadline: when to give up.
+            max_size: octets that one message may have.
 
         Raises:
             STOMPError: the library is not installed, or the server refuses the upgrade.
         """
-        protocol = _new_protocol(uri, versions)
+        protocol = _new_protocol(uri, versions, max_size)
         request = protocol.connect()
         for name, value in headers.items():
             request.headers[name] = value
@@ -62,11 +66,14 @@ class WebSocketTransport:
         self._flush(deadline)
         while protocol.handshake_exc is None and not self._upgraded():
             data = raw.recv(deadline)
-            if not data:
-                raise STOMPClosed("the server closed the connection instead of upgrading it")
             self._take(data)
+            if not data and not _is_answer(protocol.handshake_exc):
+                raise STOMPClosed("the server closed the connection instead of upgrading it")
         if protocol.handshake_exc is not None:
-            raise STOMPError(f"no WebSocket: {protocol.handshake_exc}") from protocol.handshake_exc
+            raise STOMPError(
+                f"no WebSocket: {protocol.handshake_exc}",
+                hint="check port and path; RabbitMQ's are ws://host:15674/ws",
+            ) from protocol.handshake_exc
         return self
 
     def recv(self, deadline: float | None) -> bytes:
@@ -77,12 +84,18 @@ class WebSocketTransport:
             if data:
                 return data
             if self._ended():
+                self._check_end()
                 return b""
             self._take(self._raw.recv(deadline))
-            self._flush(deadline)  # answers to pings, and to a close
+            # Answers to pings, and to a close. What the peer does not take now goes out with the
+            # next frame: a reader does not wait for it. A break shows when it reads again.
+            with contextlib.suppress(STOMPTimeout, OSError):
+                self._flush(time.monotonic())
 
     def send(self, data: bytes, deadline: float | None) -> None:
         with self._lock:
+            if self._ended():  # by the other side, and the reader does not know yet
+                raise BrokenPipeError(errno.EPIPE, "the WebSocket is closed")
             if _is_text(data):
                 self._protocol.send_text(data)
             else:
@@ -112,6 +125,15 @@ class WebSocketTransport:
 
         return self._protocol.state in (State.CLOSING, State.CLOSED)
 
+    def _check_end(self) -> None:
+        """Raise when the end was not a plain one."""
+        broken, close = self._protocol.parser_exc, self._protocol.close_rcvd
+        if broken is not None and not isinstance(broken, EOFError):
+            raise STOMPClosed(f"the connection broke: {broken}")
+        if close is not None and (close.reason or close.code not in (1000, 1001, 1005)):
+            why = f"{close.reason} ({close.code})" if close.reason else f"code {close.code}"
+            raise STOMPClosed(f"the broker closed the connection: {why}")
+
     def _take(self, data: bytes) -> None:
         with self._lock:
             if data:
@@ -120,14 +142,13 @@ class WebSocketTransport:
                 self._protocol.receive_eof()
 
     def _flush(self, deadline: float | None) -> None:
-        with self._writing:
+        with turn_to_write(self._writing, deadline):
             with self._lock:
                 data = b"".join(self._protocol.data_to_send())
-            if data:
-                self._raw.send(data, deadline)
+            self._raw.send(data, deadline)
 
 
-def _new_protocol(uri: str, versions: Sequence[str]) -> ClientProtocol:
+def _new_protocol(uri: str, versions: Sequence[str], max_size: int | None) -> ClientProtocol:
     try:
         from websockets.client import ClientProtocol
         from websockets.typing import Subprotocol
@@ -138,8 +159,15 @@ def _new_protocol(uri: str, versions: Sequence[str]) -> ClientProtocol:
             hint='pip install "stompy-jupyter[ws]"',
         ) from error
     offered = [Subprotocol(SUBPROTOCOLS[version]) for version in sorted(versions, reverse=True)]
-    # The limits on frames are STOMP's, in the decoder.
-    return ClientProtocol(parse_uri(uri), subprotocols=offered, max_size=None)
+    # The decoder sees a message when it is complete, so this bounds the memory before that.
+    return ClientProtocol(parse_uri(uri), subprotocols=offered, max_size=max_size)
+
+
+def _is_answer(error: Exception | None) -> bool:
+    """Whether the server has answered, if only by a refusal."""
+    from websockets.exceptions import InvalidStatus
+
+    return isinstance(error, InvalidStatus)
 
 
 def _payload(event: object) -> bytes:

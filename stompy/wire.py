@@ -7,13 +7,13 @@ frames that are complete. What the versions do differently (escaping, line ends)
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stompy.errors import STOMPProtocolError
 from stompy.frame import STOMPFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
 VERSIONS = ("1.0", "1.1", "1.2")
 
@@ -24,6 +24,14 @@ MAX_BODY = 100 * 1024 * 1024
 MAX_HEADERS = 1000
 MAX_HEADER_LINE = 64 * 1024
 MAX_HEAD = 1024 * 1024
+
+LEARN_AFTER = 16
+"""So many frames have to be alike before more of them are looked for."""
+MAX_SHAPES = 8
+MAX_SHAPE_HEADERS = 64
+MAX_COUNTED = 64
+MAX_TEXT = 1024 * 1024
+"""Octets in which frames of a known shape are looked for; with more, most are of a large body."""
 
 _ESCAPES_11 = {"\\": "\\\\", "\n": "\\n", ":": "\\c"}
 _ESCAPES = {
@@ -101,6 +109,10 @@ def _unescape(text: str, version: str | None) -> str:
     """
     if "\\" not in text:
         return text
+    # Nearly always it is colons; if no backslash is left, then each was one of those.
+    colons = text.replace("\\c", ":")
+    if "\\" not in colons:
+        return colons
     pairs = _UNESCAPES.get(version or "1.2", _UNESCAPES["1.2"])
 
     def replace(match: re.Match[str]) -> str:
@@ -112,6 +124,31 @@ def _unescape(text: str, version: str | None) -> str:
         raise STOMPProtocolError(f"undefined escape {pair!r} in a header of STOMP {version}")
 
     return _ESCAPE.sub(replace, text)
+
+
+_PLAIN = re.compile(r"[!-9;-\[\]-~]+")
+"""What is written in a command or a name as it is, in all versions."""
+
+
+class _Shape:
+    """What frames have in common that have one command and the same header names in one order.
+
+    The messages of a subscription nearly always have. Then one `match` finds the end of the head
+    and all values, several times as fast as one looks line by line. It matches whole lines with
+    these names, each once: what the careful way would read there, if no line holds a CR and all
+    of them are ASCII.
+    """
+
+    def __init__(self, command: str, names: Iterable[str]) -> None:
+        self.command = command
+        self.places = {name: place for place, name in enumerate(names)}
+        self.length = self.places.get("content-length")
+        lines = [
+            re.escape(name) + (":([0-9]{1,15}+)" if name == "content-length" else ":(.*+)")
+            for name in self.places
+        ]
+        head = "\n".join([re.escape(command), *lines, "\n"])
+        self.match = re.compile(r"\n*+" + head).match  # a broker may send line ends before it
 
 
 class FrameDecoder:
@@ -157,6 +194,10 @@ class FrameDecoder:
         self._most = self.max_body
         self._ready = False
         self._broken: str | None = None
+        self._start = 0  # where the next frame begins in the octets at hand
+        self._blank = -1  # where its next LF LF is; found once, used until it is passed
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._times: dict[tuple[str, ...], int] = {}  # how often those that are no shapes yet came
 
     @property
     def unfinished(self) -> bool:
@@ -177,39 +218,107 @@ class FrameDecoder:
         if not self._ready:
             return
         data = b"".join(self._portions)
-        start = 0
-        blank = -1  # where the next LF LF is; found once, used until it is passed
-        size = len(data)
+        text = ""
+        plain = False
+        self._start, self._blank = 0, -1
         try:
             while True:
-                while start < size and data[start] in b"\r\n":
-                    start += 1
-                if start == size:
-                    self._wait_for(1)
+                if self._shapes and len(data) <= MAX_TEXT:
+                    if not text:
+                        # In Latin-1 each octet is one character: places in it are places in data.
+                        text = data.decode("latin-1")
+                        plain = text.isascii() and "\r" not in text and "\\" not in text
+                    yield from self._alike(data, text, plain)
+                frame = self._next(data)
+                if frame is None:
                     return
-                if blank < start:
-                    blank = data.find(b"\n\n", start)
-                    if blank < 0:
-                        blank = size
-                head_end, body_start = self._find_head(data, start, blank)
-                if head_end < 0:
-                    self._await_head(data, start)
-                    return
-                frame = self._parse_head(data[start:head_end])
-                end = self._find_end(frame, data, start, body_start)
-                if end < 0:
-                    return
-                frame.Body = data[body_start:end]
                 if frame.Command == "CONNECTED":
-                    self.version = frame.Headers.get("version", "1.0")
-                start = end + 1
+                    self.version = frame.get("version", "1.0")
                 yield frame
         except STOMPProtocolError as error:
             self._broken = error.Message
             raise
         finally:
-            self._portions = [data[start:]] if start < size else []
-            self._size = size - start
+            self._portions = [data[self._start :]] if self._start < len(data) else []
+            self._size = len(data) - self._start
+
+    def _alike(self, data: bytes, text: str, plain: bool) -> Generator[STOMPFrame]:
+        """The next frames, as long as they are complete and of a known shape.
+
+        Others, and those that are odd in any way, are left to `_next`. A text is `plain` if no
+        head in it needs a closer look.
+        """
+        size = len(data)
+        longest = min(self.max_header_line, MAX_HEAD)
+        start = self._start
+        shape = next(iter(self._shapes.values()))
+        while self.version != "1.0":  # there, headers are trimmed
+            match = shape.match(text, start)
+            if match is None:
+                for shape in self._shapes.values():
+                    match = shape.match(text, start)
+                    if match is not None:
+                        break
+                else:
+                    return
+            body = match.end()
+            if body - start > longest:
+                return
+            values: Sequence[str] = match.groups()
+            if not plain:
+                head = match[0]
+                if "\r" in head or not head.isascii():
+                    return
+                if "\\" in head:
+                    version = self.version
+                    values = [_unescape(v, version) if "\\" in v else v for v in values]
+            if shape.length is None:
+                end = data.find(b"\0", body)
+            else:
+                end = body + int(values[shape.length])
+                if end >= size or data[end]:
+                    return
+            if end < 0 or end - body > self.max_body:
+                return
+            self._start = start = end + 1
+            yield STOMPFrame.received(shape.command, shape.places, values, data[body:end])
+
+    def _learn(self, command: str, headers: Mapping[str, str]) -> None:
+        """Count a frame that was read the careful way; when it is one of many, keep its shape."""
+        words = (command, *headers)
+        if words in self._shapes or len(self._shapes) == MAX_SHAPES:
+            return
+        times = self._times[words] = self._times.get(words, 0) + 1
+        usual = times == LEARN_AFTER and len(headers) <= MAX_SHAPE_HEADERS
+        if usual and all(map(_PLAIN.fullmatch, words)):
+            self._shapes[words] = _Shape(command, headers)
+        if len(self._times) > MAX_COUNTED:
+            self._times.clear()
+
+    def _next(self, data: bytes) -> STOMPFrame | None:
+        """The next frame, or None when it is not complete."""
+        start, size = self._start, len(data)
+        while start < size and data[start] in b"\r\n":
+            start += 1
+        self._start = start
+        if start == size:
+            self._wait_for(1)
+            return None
+        if self._blank < start:
+            self._blank = data.find(b"\n\n", start)
+            if self._blank < 0:
+                self._blank = size
+        head_end, body_start = self._find_head(data, start, self._blank)
+        if head_end < 0:
+            self._await_head(data, start)
+            return None
+        frame = self._parse_head(data[start:head_end])
+        end = self._find_end(frame, data, start, body_start)
+        if end < 0:
+            return None
+        frame.Body = data[body_start:end]
+        self._start = end + 1
+        return frame
 
     def _wait_for(self, need: int, token: bytes = b"", most: int | None = None) -> None:
         self._need, self._token, self._ready = need, token, False
@@ -221,9 +330,10 @@ class FrameDecoder:
 
         `blank` is the next LF LF, or the size of the data. A blank line may be CR LF too.
         """
-        crlf = data.find(b"\n\r\n", start, blank + 1)
-        if crlf >= 0:
-            return crlf, crlf + 3
+        if data.find(b"\r", start, blank) >= 0:  # one octet is found much faster than three
+            crlf = data.find(b"\n\r\n", start, blank + 1)
+            if crlf >= 0:
+                return crlf, crlf + 3
         if blank < len(data):
             return blank, blank + 2
         return -1, -1
@@ -243,8 +353,7 @@ class FrameDecoder:
             raise STOMPProtocolError(f"the headers of a frame are longer than {MAX_HEAD} octets")
 
     def _parse_head(self, head: bytes) -> STOMPFrame:
-        """Command and headers. The shape of the common case is chosen for speed: one split, one
-        dict; repeats, escapes and CR are looked for once in the whole head."""
+        """Command and headers, line by line: the careful way."""
         try:
             text = head.decode()
         except UnicodeDecodeError as error:
@@ -256,30 +365,24 @@ class FrameDecoder:
         if "\r" in text and (self.version in (None, "1.2") or command in HANDSHAKE):
             lines = [line.removesuffix("\r") for line in lines]
         del lines[0]
-        frame = STOMPFrame(command)
-        try:
-            pairs: list[Any] = [line.split(":", 1) for line in lines]
-            if self.version == "1.0":
-                pairs = [(name.strip(" \t"), value.strip(" \t")) for name, value in pairs]
-            elif "\\" in text and command not in HANDSHAKE:
-                pairs = [
-                    (_unescape(name, self.version), _unescape(value, self.version))
-                    for name, value in pairs
-                ]
-            headers: dict[str, str] = dict(pairs)  # ValueError if not all are pairs
-        except STOMPProtocolError:
-            raise
-        except ValueError:
-            line = next(line for line in lines if ":" not in line)
-            raise STOMPProtocolError(
-                f"a header line without a colon in a {command[:20]!r} frame: {line[:60]!r}"
-            ) from None
-        if len(headers) < len(lines):
-            headers = {}
-            for name, value in pairs:
-                headers.setdefault(name, value)
-        frame.Headers = headers
-        return frame
+        trimmed = self.version == "1.0"
+        escaped = "\\" in text and not trimmed and command not in HANDSHAKE
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise STOMPProtocolError(
+                    f"a header line without a colon in a {command[:20]!r} frame: {line[:60]!r}"
+                )
+            if escaped and "\\" in line:
+                name, value = _unescape(name, self.version), _unescape(value, self.version)
+            elif trimmed:
+                name, value = name.strip(" \t"), value.strip(" \t")
+            if name not in headers:
+                headers[name] = value
+        if not ("\r" in text or trimmed or command in HANDSHAKE) and len(headers) == len(lines):
+            self._learn(command, headers)
+        return STOMPFrame(command, headers)
 
     def _find_end(self, frame: STOMPFrame, data: bytes, start: int, body_start: int) -> int:
         """Where the NUL behind the body is; -1 while it is missing.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import socket
 import threading
 import weakref
 from pathlib import Path
@@ -167,6 +169,8 @@ class _Engine:
         self.address = servers[0].sockets[0].getsockname()[:2]
         if self._unix_path is not None:
             path = os.fspath(self._unix_path)
+            if _listens(path):  # asyncio would take it over, as it does what a crash has left
+                raise OSError(errno.EADDRINUSE, f"{path} is in use")
             servers.append(await self._loop.create_unix_server(lambda: _Connection(self), path))
 
     def _cut(self) -> None:
@@ -193,6 +197,12 @@ class _Engine:
         """Send what the frames just handled have produced, at whichever connections."""
         while self._unsent:
             self._unsent.pop().send_output()
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == 0
 
 
 class _Connection(asyncio.Protocol):

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,18 +37,29 @@ def activemq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 @pytest.fixture(scope="package")
-def embedded_server() -> Iterator[Server]:
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The embedded broker, as one more server of the same kind."""
-    with Broker() as broker:
+    path = tmp_path_factory.mktemp("embedded") / "stomp.sock"
+    with Broker(unix_path=path) as broker:
         host, port = broker.address
-        yield Server("embedded", host, port, None, None)
+        yield Server("embedded", host, port, None, None, unix_path=path)
 
 
-@pytest.fixture(params=["embedded", "rabbitmq", "activemq"])
+@pytest.fixture(
+    params=[
+        "embedded",
+        "embedded by unix",
+        "rabbitmq",
+        "rabbitmq by tls",
+        "rabbitmq by ws",
+        "activemq",
+    ]
+)
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each broker in turn: what a test does with it must hold for all."""
-    found: Server = request.getfixturevalue(f"{request.param}_server")
-    return found
+    """Each broker by each way in turn: what a test does with it must hold for all."""
+    broker, _, way = request.param.partition(" by ")
+    found: Server = request.getfixturevalue(f"{broker}_server")
+    return replace(found, way=way or "tcp")
 
 
 @pytest.fixture
@@ -56,8 +68,7 @@ def connect(server: Server) -> Iterator[Callable[..., stompy.STOMPClient]]:
     with ExitStack() as clients:
 
         def connect(**more: Any) -> stompy.STOMPClient:
-            address = (server.host, server.port)
-            client = stompy.connect(address, login=server.login, passcode=server.passcode, **more)
+            client = stompy.connect(server.address, **server.arguments, **more)
             return clients.enter_context(client)
 
         yield connect

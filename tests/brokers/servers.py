@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tests.certificates import Files, server_certificate, write_files
 from tests.processes import ATTEMPT_SECONDS, HOST, free_port, listens, running
 
 # The rabbitmq-server found on the PATH changes to the user rabbitmq or refuses; this one does not.
@@ -22,7 +24,7 @@ ACTIVEMQ_JAR = ACTIVEMQ_HOME / "bin" / "activemq.jar"
 
 @dataclass(frozen=True)
 class Server:
-    """A broker that answers STOMP at host:port."""
+    """A broker that answers STOMP at host:port, and perhaps in other places too."""
 
     name: str
     host: str
@@ -31,8 +33,32 @@ class Server:
     passcode: str | None
     web_port: int | None = None
     """Where STOMP over WebSocket is served, at the path /ws, if it is."""
+    tls_port: int | None = None
+    """Where STOMP over TLS is served, if it is."""
+    ca_file: Path | None = None
+    """Who vouches for the broker there."""
+    unix_path: Path | None = None
+    """The Unix socket where it listens, if it does."""
     stop: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     """Ends the broker now, for tests of what happens then; it cannot be started again."""
+    way: str = "tcp"
+    """The way that `address` and `arguments` are for: tcp, unix, tls or ws."""
+
+    @property
+    def address(self) -> Any:
+        """What `stompy.connect` takes."""
+        return {
+            "tcp": (self.host, self.port),
+            "unix": f"stomp+unix://{self.unix_path}",
+            "tls": (self.host, self.tls_port),
+            "ws": f"ws://{self.host}:{self.web_port}/ws",
+        }[self.way]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `stompy.connect` takes besides: who connects, and whom to trust."""
+        user = {"login": self.login, "passcode": self.passcode}
+        return {**user, "ca_file": self.ca_file} if self.way == "tls" else user
 
 
 def missing_rabbitmq() -> str | None:
@@ -53,17 +79,22 @@ def missing_activemq() -> str | None:
 
 @contextmanager
 def rabbitmq(folder: Path) -> Iterator[Server]:
-    """Run a RabbitMQ that serves STOMP and STOMP over WebSocket (at /ws of the web port)."""
+    """Run a RabbitMQ that serves STOMP by TCP, by TLS, and by WebSocket (at /ws)."""
     folder = _made(folder)
-    stomp, web, node, epmd = (free_port() for _ in range(4))
-    _write_rabbitmq_files(folder, stomp, web)
+    stomp, tls, web, node, epmd = (free_port() for _ in range(5))
+    files = write_files(folder, server_certificate())
+    _write_rabbitmq_files(folder, stomp, web, _tls_listener(tls, files))
     environment = _rabbitmq_environment(folder, node, epmd)
     with (
         _epmd(folder, epmd),
         running("RabbitMQ", [str(RABBITMQ_SERVER)], folder, environment) as process,
     ):
-        process.wait_until(lambda: _answers_stomp(stomp, "guest", "guest") and listens(web))
-        yield Server("rabbitmq", HOST, stomp, "guest", "guest", web, process.end)
+        process.wait_until(
+            lambda: _answers_stomp(stomp, "guest", "guest") and listens(tls) and listens(web)
+        )
+        yield Server(
+            "rabbitmq", HOST, stomp, "guest", "guest", web, tls, files.ca, stop=process.end
+        )
 
 
 @contextmanager
@@ -91,8 +122,8 @@ def _epmd(folder: Path, port: int) -> Iterator[None]:
         yield
 
 
-def _write_rabbitmq_files(folder: Path, stomp: int, web: int) -> None:
-    """Write the configuration that `_rabbitmq_environment` points to."""
+def _write_rabbitmq_files(folder: Path, stomp: int, web: int, more: str = "") -> None:
+    """Write the configuration that `_rabbitmq_environment` points to, with more lines in it."""
     (folder / "conf.d").mkdir(exist_ok=True)
     (folder / "environment.conf").write_text("")
     (folder / "advanced.config").write_text("[].\n")
@@ -102,6 +133,20 @@ def _write_rabbitmq_files(folder: Path, stomp: int, web: int) -> None:
         f"stomp.listeners.tcp.1 = {HOST}:{stomp}\n"
         f"web_stomp.tcp.ip = {HOST}\n"
         f"web_stomp.tcp.port = {web}\n"
+        "web_stomp.ws_frame = binary\n"  # in a text message a body could not be any octets
+        f"{more}"
+    )
+
+
+def _tls_listener(port: int, files: Files) -> str:
+    """The lines for STOMP over TLS that asks for no certificate of the client."""
+    return (
+        f"stomp.listeners.ssl.1 = {HOST}:{port}\n"
+        f"ssl_options.cacertfile = {files.ca}\n"
+        f"ssl_options.certfile = {files.cert}\n"
+        f"ssl_options.keyfile = {files.key}\n"
+        "ssl_options.verify = verify_none\n"
+        "ssl_options.fail_if_no_peer_cert = false\n"
     )
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -278,6 +279,17 @@ def test_unsubscribe_ends_the_messages_of_that_subscription_alone(
     assert received(client, 1) == ["heard"]
 
 
+def test_beats_keep_a_quiet_connection_alive(connect: Connect, server: Server, topic: str) -> None:
+    client = connect(heart_beat=(200, 200))
+    interval = max(client.heart_beat) / 1000  # RabbitMQ has none below a second
+    assert interval or server.name == "embedded", "the embedded broker alone has no beats"
+    subscribe(client, topic)
+    with pytest.raises(STOMPTimeout):
+        client.recv(timeout=2 * interval + 1.2 if interval else 0)  # until one would give up
+    client.message(topic, "still here")
+    assert received(client, 1) == ["still here"]
+
+
 def test_an_error_of_the_broker_raises_with_its_words_and_its_frame(connect: Connect) -> None:
     client = connect()
     client.send("SEND", body="to nowhere")
@@ -302,10 +314,11 @@ def test_threads_share_one_client_without_mixing_frames(connect: Connect, queue:
     assert bodies == {f"{sender}-{number}" for sender in range(4) for number in range(200)}
 
 
-def test_a_wrong_passcode_is_said_so(rabbitmq_server: Server) -> None:
-    address = (rabbitmq_server.host, rabbitmq_server.port)
+@pytest.mark.parametrize("way", ["tcp", "tls", "ws"])
+def test_a_wrong_passcode_is_said_so(rabbitmq_server: Server, way: str) -> None:
+    server = replace(rabbitmq_server, way=way, passcode="a wrong one")
     with pytest.raises(stompy.STOMPConnectError, match="refused the session") as caught:
-        stompy.connect(address, login="guest", passcode="a wrong one")
+        stompy.connect(server.address, **server.arguments)
     assert caught.value.Frame is not None
     assert "login" in str(caught.value)
     assert "a wrong one" not in str(caught.value)

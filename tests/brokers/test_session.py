@@ -10,8 +10,7 @@ from tests.brokers.servers import Server
 
 @pytest.fixture
 def session(server: Server) -> Iterator[StompSession]:
-    address = (server.host, server.port)
-    with StompSession(address, login=server.login, passcode=server.passcode) as session:
+    with StompSession(server.address, **server.arguments) as session:
         yield session
 
 

@@ -28,9 +28,10 @@ import pytest
 
 import stompy
 from stompy.transport import SocketTransport
+from tests.unit.ends import WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
 Script = Callable[["Link"], object]
@@ -78,12 +79,18 @@ def message(body: bytes, *lines: str) -> bytes:
 
 
 class Link:
-    """The peer's end of one connection. Whatever goes wrong here is an AssertionError."""
+    """The peer's end of one connection. Whatever goes wrong here is an AssertionError.
 
-    def __init__(self, sock: socket.socket, frames: list[Received]) -> None:
+    Attributes:
+        socket: a socket, or what has the same methods.
+        beats: how many heart-beats came in front of frames.
+    """
+
+    def __init__(self, sock: Any, frames: list[Received]) -> None:
         sock.settimeout(TIMEOUT)
         self.version = "1.2"
-        self._socket = sock
+        self.socket = sock
+        self.beats = 0
         self._file = sock.makefile("rb")
         self._frames = frames
         self._last = ""
@@ -91,7 +98,7 @@ class Link:
     def send(self, *octets: bytes) -> None:
         """Each in a write of its own."""
         for portion in octets:
-            self._socket.sendall(portion)
+            self.socket.sendall(portion)
 
     def expect(self, command: str) -> Received:
         """The next frame, which has to be a `command`."""
@@ -106,6 +113,11 @@ class Link:
         self.version = version
         self.send(raw("CONNECTED", *([] if version == "1.0" else [f"version:{version}"]), *lines))
         return connect
+
+    def beat(self) -> None:
+        """Take a heart-beat."""
+        octet = self._file.read(1)
+        assert octet == b"\n", f"expected a heart-beat, not {octet!r}"
 
     def serve(self) -> None:
         """Answer what asks for a receipt, until the client closes."""
@@ -122,21 +134,21 @@ class Link:
 
     def half_close(self) -> None:
         """Send no more; still read."""
-        self._socket.shutdown(socket.SHUT_WR)
+        self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Break the connection off, as a crashed broker does."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def close(self) -> None:
         self._file.close()
-        self._socket.close()
+        self.socket.close()
 
     def interrupt(self) -> None:
         """Wake the script, which may be reading in another thread."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def read(self) -> Received | None:
         """The next frame; None at the end of the connection."""
@@ -155,9 +167,8 @@ class Link:
         return received
 
     def _read(self) -> Received | None:
-        line = b"\n"
-        while line == b"\n":
-            line = self._file.readline()
+        while (line := self._file.readline()) == b"\n":
+            self.beats += 1
         if not line:
             return None
         lines = []
@@ -215,17 +226,30 @@ class Peer:
     At the end of its block every script must have come to its end; what failed in one is raised
     there, in front of what failed in the test because of that.
 
+    Args:
+        scripts: what to do with each connection.
+        listener: where to listen, if not at a free port; the caller's to close.
+        wrap: what to make of a socket that was accepted, e.g. one with TLS.
+
     Attributes:
         frames: all that the client sent, in order.
+        refused: why `wrap` came to nothing for the last connection, whose script did not run then.
     """
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(
+        self,
+        *scripts: Script,
+        listener: socket.socket | None = None,
+        wrap: Callable[[socket.socket], Any] = lambda sock: sock,
+    ) -> None:
         self.frames: list[Received] = []
+        self.refused: Exception | None = None
         self._scripts = scripts
+        self._wrap = wrap
         self._failure: BaseException | None = None
         self._aborted = False
         self._link: Link | None = None
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(TIMEOUT)
         self.address: tuple[str, int] = self._listener.getsockname()
         self._thread = threading.Thread(target=self._run, name="peer", daemon=True)
@@ -239,7 +263,14 @@ class Peer:
             self._failure = self._failure or error
 
     def _play(self, script: Script) -> None:
-        self._link = Link(self._listener.accept()[0], self.frames)
+        accepted, _ = self._listener.accept()
+        accepted.settimeout(TIMEOUT)
+        try:
+            self._link = Link(self._wrap(accepted), self.frames)
+        except (OSError, EOFError) as error:
+            accepted.close()
+            self.refused = error
+            return
         try:
             if not self._aborted:
                 script(self._link)
@@ -258,8 +289,9 @@ class Peer:
         self._aborted = True
         if self._link:
             self._link.interrupt()
-        with contextlib.suppress(OSError):  # wakes accept()
-            socket.create_connection(self.address, timeout=1).close()
+        with contextlib.suppress(OSError), socket.socket(self._listener.family) as knock:
+            knock.settimeout(1)
+            knock.connect(self.address)  # wakes accept()
         self._thread.join(TIMEOUT)
 
     def __enter__(self) -> Self:
@@ -286,16 +318,32 @@ class Peer:
 
 @contextlib.contextmanager
 def session(
-    script: Script = lambda link: None, *, version: str = "1.2", **arguments: Any
+    script: Script = lambda link: None,
+    *,
+    version: str = "1.2",
+    lines: Sequence[str] = (),
+    by: str = "tcp",
+    **arguments: Any,
 ) -> Iterator[tuple[stompy.STOMPClient, Peer]]:
-    """A client and the peer it is connected to: `script`, then `Link.serve`."""
+    """A client and the peer it is connected to: `script`, then `Link.serve`.
+
+    Args:
+        version, lines: of CONNECTED; see `Link.accept`.
+        by: which of the `WAYS` the client takes.
+        arguments: more for `stompy.connect`.
+    """
 
     def conversation(link: Link) -> None:
-        link.accept(version)
+        link.accept(version, *lines)
         script(link)
         link.serve()
 
-    with Peer(conversation) as peer, stompy.connect(peer.address, **arguments) as client:
+    way = WAYS[by]
+    with (
+        way.listener() as listener,
+        Peer(conversation, listener=listener, wrap=way.wrap) as peer,
+        stompy.connect(way.address(listener), **way.options(), **arguments) as client,
+    ):
         yield client, peer
 
 
@@ -330,6 +378,10 @@ class Background:
             self._outcome.append(work(*args))
         except BaseException as error:
             self._failure = error
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def result(self, timeout: float = TIMEOUT) -> Any:
         self._thread.join(timeout)

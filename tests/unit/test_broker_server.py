@@ -11,6 +11,7 @@ import pytest
 
 import stompy
 from stompy.broker import Broker, server
+from tests.processes import HOST, free_port
 from tests.unit.waiting import until
 
 CONNECT = b"CONNECT\naccept-version:1.2\nhost:/\n\n\0"
@@ -149,6 +150,76 @@ def test_a_forgotten_broker_is_collected_and_its_thread_ends(connect):
     assert forgotten() is None
     until(lambda: not broker_threads())
     assert client.recv(timeout=2) is None
+
+
+# -- a Unix socket ---------------------------------------------------------------------------
+
+
+def by_unix(path):
+    """A client that came by the Unix socket."""
+    return stompy.connect(f"stomp+unix://{path}")
+
+
+def test_a_broker_listens_at_a_unix_socket_as_well(tmp_path, connect):
+    path = tmp_path / "stomp.sock"
+    with Broker(unix_path=path) as broker, by_unix(path) as client:
+        assert client.BrokerAddress == str(path)
+        other = connect(broker)
+        other.subscribe("/topic/t", receipt="subscribed")
+        assert other.recv(timeout=2)["receipt-id"] == "subscribed"
+        client.message("/topic/t", "hello")
+        assert other.recv(timeout=2).text == "hello"
+
+
+def test_a_stopped_broker_leaves_no_unix_socket_and_may_be_started_again(tmp_path):
+    path = tmp_path / "stomp.sock"
+    broker = Broker(unix_path=str(path))
+    for _ in range(2):
+        with broker, by_unix(path) as client:
+            assert client.Connected
+        assert not path.exists()
+
+
+def test_a_forgotten_broker_leaves_no_unix_socket(tmp_path):
+    path = tmp_path / "stomp.sock"
+    broker = Broker(unix_path=path).start()
+    del broker
+    gc.collect()
+    until(lambda: not path.exists())
+
+
+def test_a_unix_socket_that_a_crash_has_left_is_replaced(tmp_path):
+    path = tmp_path / "stomp.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    with Broker(unix_path=path), by_unix(path) as client:
+        assert client.Connected
+
+
+@pytest.mark.parametrize("name", ["missing/stomp.sock", "a file", "x" * 200])
+def test_a_broker_whose_unix_socket_cannot_be_made_leaves_nothing(tmp_path, name):
+    (tmp_path / "a file").write_text("precious")
+    address = (HOST, free_port())
+    broker = Broker(*address, unix_path=tmp_path / name)
+    with pytest.raises(OSError):  # noqa: PT011  -- which one is the system's business
+        broker.start()
+    assert not broker.running
+    assert broker_threads() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+    assert (tmp_path / "a file").read_text() == "precious"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+def test_the_unix_socket_of_a_running_broker_is_not_taken_from_it(tmp_path):
+    path = tmp_path / "stomp.sock"
+    with Broker(unix_path=path):
+        second = Broker(unix_path=path)
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+        second.stop()
+        with by_unix(path) as client:
+            assert client.Connected
 
 
 # -- serving ---------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
 """A connection in use: frames out, frames in, among several threads."""
 
+import contextlib
+import gc
 import selectors
 import socket
+import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +17,15 @@ import pytest
 from stompy import connection
 from stompy.connection import Connection
 from stompy.errors import STOMPClosed, STOMPProtocolError, STOMPTimeout
+from stompy.heartbeat import HeartBeat
 from stompy.transport import SocketTransport
 from stompy.wire import FrameDecoder
 from tests.unit.peer import TIMEOUT, Background, in_threads, message, raw, waiting
+from tests.unit.waiting import until
 
 LARGE = b"x" * 4_000_000
 """More than a socket's buffers hold."""
+FRAME = b"SEND\n\n\0"
 
 Ends = tuple[Connection, socket.socket]
 
@@ -54,6 +61,9 @@ class ScriptedTransport:
             raise answer
         return answer
 
+    def readable(self) -> bool:
+        return bool(self.answers)
+
     def shutdown(self) -> None:
         self.answers.clear()
 
@@ -68,6 +78,11 @@ def scripted(*answers: bytes | BaseException) -> tuple[Connection, ScriptedTrans
 
 def soon() -> float:
     return time.monotonic() + TIMEOUT
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes:
+    with sock.makefile("rb") as file:
+        return file.read(size)
 
 
 # -- receiving -----------------------------------------------------------------------------------
@@ -249,7 +264,7 @@ def test_the_descriptor_is_given_back_only_when_the_writer_is_out() -> None:
 
     transport = Writing()
     link = Connection(transport, FrameDecoder("1.2"))  # type: ignore[arg-type]
-    with Background(pytest.raises, STOMPClosed, link.send, b"SEND\n\n\0"):
+    with Background(pytest.raises, STOMPClosed, link.send, FRAME):
         assert transport.inside.wait(TIMEOUT)
         link.close(None)
     assert transport.given_back.is_set()
@@ -260,22 +275,22 @@ def test_the_descriptor_is_given_back_only_when_the_writer_is_out() -> None:
 
 def test_what_is_sent_goes_out_as_it_is(ends: Ends) -> None:
     link, theirs = ends
-    link.send(b"SEND\n\n\0")
-    assert theirs.recv(100) == b"SEND\n\n\0"
+    link.send(FRAME)
+    assert theirs.recv(100) == FRAME
 
 
 def test_sending_on_a_closed_connection_is_an_error_with_the_reason(ends: Ends) -> None:
     link, _ = ends
     link.close(STOMPClosed("the broker closed the connection"))
     with pytest.raises(STOMPClosed, match="closed: the broker closed the connection"):
-        link.send(b"SEND\n\n\0")
+        link.send(FRAME)
 
 
 def test_sending_on_a_connection_closed_by_this_side_is_an_error(ends: Ends) -> None:
     link, _ = ends
     link.close(None)
     with pytest.raises(STOMPClosed, match="the connection is closed"):
-        link.send(b"SEND\n\n\0")
+        link.send(FRAME)
 
 
 def test_a_peer_that_does_not_read_ends_the_connection(
@@ -298,18 +313,26 @@ def test_a_frame_that_waits_for_another_threads_frame_times_out(
         assert writer_waits.wait(TIMEOUT)
         monkeypatch.setattr(connection, "SEND_LIMIT", 0.02)
         with pytest.raises(STOMPTimeout, match="another thread's frame"):
-            link.send(b"SEND\n\n\0")
+            link.send(FRAME)
         assert link.open
         link.close(None)
 
 
-def test_an_interruption_inside_a_frame_ends_the_connection() -> None:
-    link, transport = scripted(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        link.send(b"SEND\n\n\0")
-    assert not link.open
-    assert transport.closed
-    assert "interrupted" in str(link.close_reason)
+def test_an_interrupted_frame_leaves_the_connection_usable_and_goes_out_first(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    link, theirs = ends
+    with monkeypatch.context() as patch:
+        patch.setattr(SocketTransport, "_wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            link.send(LARGE)
+    assert link.usable
+    with Background(read_exactly, theirs, len(LARGE) + len(FRAME)) as reading:
+        link.send(FRAME)
+        assert reading.result() == LARGE + FRAME
 
 
 def test_a_reader_that_is_interrupted_leaves_the_turn_to_others() -> None:
@@ -323,7 +346,7 @@ def test_what_the_broker_said_before_it_broke_off_can_still_be_read() -> None:
     error = raw("ERROR", "message:too large")
     link, _ = scripted(BrokenPipeError(32, "Broken pipe"), message(b"1"), error)
     with pytest.raises(STOMPClosed, match="the broker says: too large") as caught:
-        link.send(b"SEND\n\n\0")
+        link.send(FRAME)
     assert caught.value.Frame is not None
     assert [link.next_frame(TIMEOUT).Command for _ in range(2)] == ["MESSAGE", "ERROR"]
     assert link.next_frame(TIMEOUT) is None
@@ -383,7 +406,7 @@ def test_nothing_is_sent_after_the_goodbye(ends: Ends) -> None:
         assert theirs.recv(100) == b"DISCONNECT\n\n\0"
         assert not link.usable
         with pytest.raises(STOMPClosed):
-            link.send(b"SEND\n\n\0")
+            link.send(FRAME)
         theirs.sendall(raw("RECEIPT", "receipt-id:bye"))
     assert theirs.recv(100) == b""
 
@@ -415,3 +438,208 @@ def test_closing_from_several_threads_at_once_closes_once(ends: Ends) -> None:
     in_threads(4, lambda number: link.close(STOMPClosed(str(number))))
     assert link.close_reason is not None
     assert theirs.recv(1) == b""
+
+
+# -- heart-beats ---------------------------------------------------------------------------------
+
+
+def idle(link: Connection, seconds: float, send_ms: int = 0, receive_ms: int = 0) -> None:
+    """Let the connection have agreed on these beats, and nothing have gone or come for a while.
+
+    Its heart-beat thread is not running: a test calls `pulse` in its place.
+    """
+    link.beat = HeartBeat(send_ms, receive_ms, time.monotonic() - seconds)
+
+
+def nothing_was_sent(theirs: socket.socket) -> bool:
+    theirs.setblocking(False)
+    try:
+        return not theirs.recv(100)
+    except BlockingIOError:
+        return True
+
+
+def beat_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "stompy-heart-beat"}
+
+
+def test_a_beat_is_a_line_end_and_the_next_comes_an_interval_later(ends: Ends) -> None:
+    link, theirs = ends
+    idle(link, 0.9, send_ms=1000)
+    assert link.pulse() == pytest.approx(0.8)
+    assert theirs.recv(100) == b"\n"
+    link.pulse()
+    assert nothing_was_sent(theirs)
+
+
+def test_a_beat_does_not_go_out_early(ends: Ends) -> None:
+    link, theirs = ends
+    idle(link, 5, send_ms=10_000)
+    assert 2.5 < link.pulse() <= 3
+    assert nothing_was_sent(theirs)
+
+
+def test_a_frame_is_a_beat(ends: Ends) -> None:
+    link, theirs = ends
+    idle(link, 0.9, send_ms=1000)
+    link.send(FRAME)
+    link.pulse()
+    assert theirs.recv(100) == FRAME
+    assert nothing_was_sent(theirs)
+
+
+def test_a_beat_does_not_go_out_inside_a_frame_and_does_not_wait_for_its_end(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, theirs = ends
+    writer_waits = waiting(monkeypatch, selectors.EVENT_WRITE)
+    with Background(link.send, LARGE):
+        assert writer_waits.wait(TIMEOUT)
+        idle(link, 0.9, send_ms=1000)
+        link.pulse()
+        assert read_exactly(theirs, len(LARGE)) == LARGE
+    assert nothing_was_sent(theirs)
+
+
+def test_a_beat_that_the_peer_does_not_take_waits_its_turn(ends: Ends) -> None:
+    link, theirs = ends
+    with pytest.raises(STOMPTimeout):
+        link._transport.send(LARGE, time.monotonic())
+    idle(link, 0.9, send_ms=1000)
+    begin = time.monotonic()
+    link.pulse()
+    assert time.monotonic() - begin < 1
+    assert link.usable
+    with Background(read_exactly, theirs, len(LARGE) + 1 + len(FRAME)) as reading:
+        link.send(FRAME)
+        assert reading.result() == LARGE + b"\n" + FRAME
+
+
+def test_a_beat_takes_along_what_an_interrupt_left(ends: Ends) -> None:
+    link, theirs = ends
+    link._transport.send(b"", soon())
+    with pytest.raises(STOMPTimeout):
+        link._transport.send(LARGE, time.monotonic())
+    with Background(read_exactly, theirs, len(LARGE)) as reading:
+        while reading.running:
+            idle(link, 0.9, send_ms=1000)
+            link.pulse()
+        assert reading.result() == LARGE
+
+
+def test_a_beat_on_a_broken_connection_ends_it_with_the_reason() -> None:
+    link, transport = scripted(BrokenPipeError(32, "Broken pipe"))
+    idle(link, 0.9, send_ms=1000)
+    link.pulse()
+    assert not link.open
+    assert transport.closed
+    assert str(link.close_reason) == "the connection broke: Broken pipe"
+
+
+def test_no_beat_follows_the_goodbye(ends: Ends) -> None:
+    link, theirs = ends
+    with Background(link.leave, b"DISCONNECT\n\n\0", "bye", soon()):
+        assert theirs.recv(100) == b"DISCONNECT\n\n\0"
+        idle(link, 0.9, send_ms=1000)
+        link.pulse()
+        theirs.sendall(raw("RECEIPT", "receipt-id:bye"))
+    assert theirs.recv(100) == b""
+
+
+def test_a_silent_peer_is_given_up_and_its_reader_is_woken(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, _ = ends
+    reader_waits = waiting(monkeypatch)
+    with Background(link.next_frame, None) as reading:
+        assert reader_waits.wait(TIMEOUT)
+        idle(link, 3.1, receive_ms=1000)
+        link.pulse()
+        assert reading.result() is None
+    assert str(link.close_reason) == "the broker gave no sign of life for 3 s"
+    assert isinstance(link.close_reason, STOMPClosed)
+
+
+def test_a_peer_that_is_late_within_the_grace_is_kept(ends: Ends) -> None:
+    link, _ = ends
+    idle(link, 2.5, receive_ms=1000)
+    assert link.pulse() <= 0.5
+    assert link.open
+
+
+def test_octets_that_nobody_has_read_yet_are_a_sign_of_life(ends: Ends) -> None:
+    link, theirs = ends
+    theirs.sendall(message(b"unread"))
+    for _ in range(3):
+        idle(link, 3.1, receive_ms=1000)
+        assert link.pulse() > 2
+    assert link.next_frame(TIMEOUT).Body == b"unread"
+    idle(link, 3.1, receive_ms=1000)
+    link.pulse()
+    assert not link.open
+
+
+@pytest.mark.parametrize("octets", [b"\n", b"\r\n", b"MESS", message(b"whole")])
+def test_any_octets_that_are_read_are_a_sign_of_life(ends: Ends, octets: bytes) -> None:
+    link, theirs = ends
+    idle(link, 3.1, receive_ms=1000)
+    theirs.sendall(octets)
+    with contextlib.suppress(STOMPTimeout):
+        link.next_frame(0)
+    link.pulse()
+    assert link.open
+
+
+@pytest.mark.parametrize("beats", [(1000, 0), (0, 1000), (1000, 1000)])
+def test_a_pulse_that_comes_after_the_end_does_nothing(ends: Ends, beats: tuple[int, int]) -> None:
+    link, theirs = ends
+    link.close(None)
+    idle(link, 9, *beats)
+    link.pulse()
+    assert link.close_reason is None
+    assert theirs.recv(100) == b""
+
+
+def test_a_connection_that_ends_during_a_pulse_is_left_alone(ends: Ends) -> None:
+    class Ending(HeartBeat):
+        def is_dead(self, now: float) -> bool:
+            link.close(None)  # as another thread may do
+            return True
+
+    link, _ = ends
+    link.beat = Ending(0, 1000, time.monotonic())
+    link.pulse()
+    assert link.close_reason is None
+
+
+def test_a_thread_sends_the_beats_until_the_connection_closes() -> None:
+    before = beat_threads()
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(TIMEOUT)
+    beat = HeartBeat(50, 0, time.monotonic())
+    with theirs:
+        link = Connection(SocketTransport(ours), FrameDecoder("1.2"), beat)
+        assert len(beat_threads() - before) == 1
+        begin = time.monotonic()
+        assert read_exactly(theirs, 4) == b"\n" * 4
+        assert time.monotonic() - begin > 2 * 0.04
+        link.close(None)
+        until(lambda: beat_threads() <= before)
+
+
+def test_without_beats_there_is_no_thread(ends: Ends) -> None:
+    assert not beat_threads()
+
+
+def test_the_thread_does_not_keep_a_forgotten_connection() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(TIMEOUT)
+    with theirs, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda _: None)  # "unclosed socket" is right
+        beat = HeartBeat(50, 50, time.monotonic())
+        link = Connection(SocketTransport(ours), FrameDecoder("1.2"), beat)
+        forgotten = weakref.ref(link)
+        del link, ours
+        until(lambda: gc.collect() is not None and forgotten() is None)
+        until(lambda: not beat_threads())
+        assert theirs.recv(100).strip(b"\n") == b""

@@ -167,3 +167,34 @@ def test_the_ack_modes_are_those_of_the_specification() -> None:
 def test_an_unknown_ack_mode_is_an_error_that_names_the_known_ones(mode: object) -> None:
     with pytest.raises(STOMPProtocolError, match="auto, client, client-individual"):
         AckMode(mode)
+
+
+def test_a_received_frame_is_read_like_any_other() -> None:
+    def received() -> STOMPFrame:
+        return STOMPFrame.received("MESSAGE", {"a": 0, "destination": 1}, ("1", "/queue/Q"), b"x")
+
+    frame = received()
+    assert (frame["a"], frame.destination, frame.get("a"), frame.get("c", "d")) == (
+        "1",
+        "/queue/Q",
+        "1",
+        "d",
+    )
+    assert "a" in frame
+    assert "c" not in frame
+    with pytest.raises(KeyError):
+        frame["c"]
+    assert received().Headers == {"a": "1", "destination": "/queue/Q"}
+    assert received() == STOMPFrame("MESSAGE", {"a": "1", "destination": "/queue/Q"}, b"x")
+    assert repr(received()) == repr(STOMPFrame("MESSAGE", received().Headers, b"x"))
+
+
+def test_the_headers_of_a_received_frame_are_its_own() -> None:
+    places = {"a": 0}
+    frame, other = (STOMPFrame.received("MESSAGE", places, ("1",), b"") for _ in range(2))
+    frame.Headers["a"] = "2"
+    frame.Headers["b"] = "3"
+    assert (frame["a"], frame["b"], "b" in frame, frame.get("b")) == ("2", "3", True, "3")
+    frame.Headers = {"c": "4"}
+    assert (frame["c"], "a" in frame) == ("4", False)
+    assert other.headers() == {"a": "1"}

@@ -1,52 +1,90 @@
-"""A byte stream that one thread reads while others write."""
+"""A byte stream that one thread reads while others write: TCP, and what lies above it."""
 
+import contextlib
+import random
 import selectors
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from stompy import transport
+from stompy import transport, wire
 from stompy.errors import STOMPTimeout
-from stompy.transport import SocketTransport, open_tcp
+from stompy.transport import SocketTransport, TLSTransport, Transport, open_tcp, open_unix
+from stompy.websocket import WebSocketTransport
+from tests.certificates import HOST, client_context
+from tests.unit.ends import WebSocketEnd, tls_end
 from tests.unit.peer import TIMEOUT, Background, dead_port, waiting
 
 LARGE = b"0123456789" * 400_000
 """More than a socket's buffers hold."""
+
+Ends = tuple[Transport, Any]
+"""A transport, and what is at its other end: a socket, or what has the same methods."""
 
 
 def soon(seconds: float = TIMEOUT) -> float:
     return time.monotonic() + seconds
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[SocketTransport, socket.socket]]:
-    """A transport, and the socket at its other end."""
+def plain(ours: socket.socket, theirs: socket.socket) -> Ends:
+    return SocketTransport(ours), theirs
+
+
+def tls(ours: socket.socket, theirs: socket.socket) -> Ends:
+    stream = TLSTransport(SocketTransport(ours), client_context(), HOST)
+    with Background(tls_end, theirs) as end:
+        stream.handshake(soon())
+    return stream, end.result()
+
+
+def websocket(ours: socket.socket, theirs: socket.socket) -> Ends:
+    uri = f"ws://{HOST}/ws"
+    with Background(WebSocketEnd, theirs) as end:
+        stream = WebSocketTransport.open(SocketTransport(ours), uri, wire.VERSIONS, {}, soon())
+    return stream, end.result()
+
+
+@pytest.fixture(params=[plain, tls, websocket], ids=lambda made: made.__name__)
+def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
+    """Each kind of transport in turn: what is proved of one holds for all."""
     ours, theirs = socket.socketpair()
     theirs.settimeout(TIMEOUT)
-    stream = SocketTransport(ours)
-    with theirs:
-        yield stream, theirs
-        stream.close()
+    stream, end = request.param(ours, theirs)
+    with contextlib.closing(end), contextlib.closing(stream):
+        yield stream, end
 
 
-def read_all(sock: socket.socket, size: int) -> bytes:
+def only(*made: Callable[..., Ends]) -> pytest.MarkDecorator:
+    """For what does not hold for all kinds."""
+    return pytest.mark.parametrize("ends", made, indirect=True, ids=lambda made: made.__name__)
+
+
+def read_all(sock: Any, size: int) -> bytes:
     received = bytearray()
     while len(received) < size and (data := sock.recv(size)):
         received += data
     return bytes(received)
 
 
-def test_recv_gives_what_has_arrived(ends: tuple[SocketTransport, socket.socket]) -> None:
+def read_to_the_end(sock: Any) -> bytes:
+    return b"".join(iter(lambda: sock.recv(1_000_000), b""))
+
+
+def test_recv_gives_what_has_arrived(ends: Ends) -> None:
     ours, theirs = ends
     theirs.sendall(b"hello")
     assert ours.recv(soon()) == b"hello"
 
 
-def test_recv_gives_at_most_64_kib_at_once(ends: tuple[SocketTransport, socket.socket]) -> None:
+@only(plain, tls)  # a WebSocket gives its messages whole
+def test_recv_gives_at_most_64_kib_at_once(ends: Ends) -> None:
     ours, theirs = ends
     with Background(theirs.sendall, LARGE):
         received = b""
@@ -57,9 +95,16 @@ def test_recv_gives_at_most_64_kib_at_once(ends: tuple[SocketTransport, socket.s
     assert received == LARGE
 
 
-def test_recv_waits_for_what_comes_later(
-    ends: tuple[SocketTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recv_gives_all_of_a_large_portion(ends: Ends) -> None:
+    ours, theirs = ends
+    with Background(theirs.sendall, LARGE):
+        received = b""
+        while len(received) < len(LARGE):
+            received += ours.recv(soon())
+    assert received == LARGE
+
+
+def test_recv_waits_for_what_comes_later(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = ends
     reader_waits = waiting(monkeypatch)
     with Background(ours.recv, None) as reading:
@@ -69,7 +114,7 @@ def test_recv_waits_for_what_comes_later(
 
 
 def test_recv_is_empty_at_the_end_of_the_stream_and_again(
-    ends: tuple[SocketTransport, socket.socket],
+    ends: Ends,
 ) -> None:
     ours, theirs = ends
     theirs.sendall(b"last")
@@ -78,9 +123,7 @@ def test_recv_is_empty_at_the_end_of_the_stream_and_again(
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.05])
-def test_recv_gives_up_at_its_deadline(
-    ends: tuple[SocketTransport, socket.socket], seconds: float
-) -> None:
+def test_recv_gives_up_at_its_deadline(ends: Ends, seconds: float) -> None:
     deadline = soon(seconds)
     with pytest.raises(STOMPTimeout):
         ends[0].recv(deadline)
@@ -88,15 +131,55 @@ def test_recv_gives_up_at_its_deadline(
 
 
 def test_what_has_arrived_is_read_also_when_the_deadline_is_over(
-    ends: tuple[SocketTransport, socket.socket],
+    ends: Ends,
 ) -> None:
     ours, theirs = ends
     theirs.sendall(b"hello")
     assert ours.recv(soon(-1)) == b"hello"
 
 
+def test_a_wait_uses_no_processor(ends: Ends) -> None:
+    begin = time.process_time()
+    with pytest.raises(STOMPTimeout):
+        ends[0].recv(soon(0.3))
+    assert time.process_time() - begin < 0.1
+
+
+def test_the_end_of_the_stream_is_noticed_without_a_busy_loop(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = ends
+    read, reads = SocketTransport.recv, []
+    monkeypatch.setattr(SocketTransport, "recv", lambda *args: reads.append(args) or read(*args))
+    theirs.close()
+    assert ours.recv(soon()) == b""
+    assert len(reads) < 5
+
+
+def test_readable_says_whether_recv_would_return_at_once(ends: Ends) -> None:
+    ours, theirs = ends
+    for octets in (b"hello", b"again"):
+        theirs.sendall(octets)
+        assert ours.readable()
+        assert ours.recv(soon()) == octets
+        assert not ours.readable()
+    theirs.close()
+    assert ours.readable()
+
+
+@only(tls)
+def test_what_tls_has_taken_in_and_not_handed_over_is_readable(ends: Ends) -> None:
+    ours, theirs = ends
+    theirs.sendall(b"x" * 10_000)
+    theirs.sendall(b"y" * 10_000)
+    received = ours.recv(soon())
+    while len(received) < 20_000:
+        assert ours.readable()
+        received += ours.recv(soon(-1))
+
+
 def test_send_writes_all_however_slowly_the_peer_reads(
-    ends: tuple[SocketTransport, socket.socket],
+    ends: Ends,
 ) -> None:
     ours, theirs = ends
     with Background(ours.send, LARGE, soon()):
@@ -104,15 +187,86 @@ def test_send_writes_all_however_slowly_the_peer_reads(
 
 
 def test_send_gives_up_on_a_peer_that_does_not_read(
-    ends: tuple[SocketTransport, socket.socket],
+    ends: Ends,
 ) -> None:
     with pytest.raises(STOMPTimeout):
         ends[0].send(LARGE, soon(0.05))
 
 
-def test_shutdown_wakes_a_reader(
-    ends: tuple[SocketTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+def test_what_a_timeout_left_goes_out_first_at_the_next_send(ends: Ends) -> None:
+    ours, theirs = ends
+    for data in (LARGE, b"second "):
+        with pytest.raises(STOMPTimeout):
+            ours.send(data, soon(0.05))
+    expected = LARGE + b"second third"
+    with Background(read_all, theirs, len(expected)) as reading:
+        ours.send(b"third", soon())
+        assert reading.result() == expected
+
+
+def test_what_an_interrupt_left_goes_out_first_at_the_next_send(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    ours, theirs = ends
+    with monkeypatch.context() as patch:
+        patch.setattr(SocketTransport, "_wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ours.send(LARGE, soon())
+    with Background(read_all, theirs, len(LARGE) + 4) as reading:
+        ours.send(b"next", soon())
+        assert reading.result() == LARGE + b"next"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals")
+def test_a_stream_stays_whole_wherever_interrupts_hit_a_send(ends: Ends) -> None:
+    """Signals hit `send` anywhere, also between the octets' way out and the note of it."""
+    ours, theirs = ends
+    size, hits = 20_000, 0
+    done = threading.Event()
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        nonlocal hits
+        while frame and frame.f_code is not type(ours).send.__code__:
+            frame = frame.f_back
+        if frame:
+            hits += 1
+            raise KeyboardInterrupt
+
+    def disturb(thread: int) -> None:
+        chance = random.Random(1)
+        while not done.wait(chance.uniform(0, 0.0005)):
+            signal.pthread_kill(thread, signal.SIGUSR1)
+
+    def send_until_hit_often() -> None:
+        deadline = soon()
+        for number in range(65536):
+            with contextlib.suppress(KeyboardInterrupt):
+                ours.send(number.to_bytes(2, "big") * size, deadline)
+            if hits > 100:
+                return
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with Background(read_to_the_end, theirs) as reading:
+            with Background(disturb, threading.get_ident()):
+                send_until_hit_often()
+                done.set()
+            ours.send(b"", soon())
+            ours.shutdown()
+            received = reading.result()
+    finally:
+        done.set()
+        signal.signal(signal.SIGUSR1, before)
+    frames = [received[at : at + 2 * size] for at in range(0, len(received), 2 * size)]
+    assert hits > 100
+    assert all(frame == frame[:2] * size for frame in frames), "a frame is torn"
+    assert [frame[:2] for frame in frames] == sorted({frame[:2] for frame in frames})
+
+
+def test_shutdown_wakes_a_reader(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, _ = ends
     reader_waits = waiting(monkeypatch)
     with Background(ours.recv, None) as reading:
@@ -121,24 +275,49 @@ def test_shutdown_wakes_a_reader(
         assert reading.result() == b""
 
 
-def test_shutdown_wakes_a_writer(
-    ends: tuple[SocketTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shutdown_wakes_a_writer(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, _ = ends
     writer_waits = waiting(monkeypatch, selectors.EVENT_WRITE)
-    with Background(pytest.raises, OSError, ours.send, LARGE, None):
+    with Background(pytest.raises, OSError, ours.send, LARGE, soon(3)) as writing:
         assert writer_waits.wait(TIMEOUT)
+        begin = time.monotonic()
         ours.shutdown()
+        writing.result()
+        assert time.monotonic() - begin < 1
 
 
 def test_shutdown_after_the_peer_has_gone_is_no_error(
-    ends: tuple[SocketTransport, socket.socket],
+    ends: Ends,
 ) -> None:
     ours, theirs = ends
     theirs.close()
     ours.shutdown()
     ours.shutdown()
     assert ours.recv(soon()) == b""
+
+
+def test_the_peer_reads_the_end_after_a_shutdown(ends: Ends) -> None:
+    ours, theirs = ends
+    ours.send(b"last", soon())
+    ours.shutdown()
+    assert theirs.recv(100) == b"last"
+    assert theirs.recv(100) == b""
+
+
+def test_a_reader_and_a_writer_do_not_hold_each_other_up(ends: Ends) -> None:
+    def echo() -> None:
+        left = len(LARGE)
+        while left:
+            data = theirs.recv(65536)
+            theirs.sendall(data)
+            left -= len(data)
+
+    ours, theirs = ends
+    with Background(echo), Background(ours.send, LARGE, soon()):
+        received = b""
+        while len(received) < len(LARGE):
+            received += ours.recv(soon())
+    assert received == LARGE
 
 
 def test_a_descriptor_above_1024_is_no_problem() -> None:
@@ -244,6 +423,28 @@ def test_an_address_that_swallows_connections_leaves_time_for_the_next(
     resolve_to(monkeypatch, swallowing, (socket.AF_INET, listener.getsockname()))
     open_tcp("broker.example", 1, soon(4)).close()
     assert given == [pytest.approx(2, abs=0.5), pytest.approx(4, abs=0.5)]
+
+
+def test_open_unix_connects(tmp_path: Path) -> None:
+    path = str(tmp_path / "stomp.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        stream = open_unix(path, soon())
+        accepted, _ = listener.accept()
+        with accepted:
+            stream.send(b"hello", soon())
+            assert read_all(accepted, 5) == b"hello"
+        stream.close()
+
+
+@pytest.mark.parametrize("name", ["missing", "a file", "x" * 200])
+def test_a_path_that_is_no_unix_socket_is_what_the_operating_system_says(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(OSError):  # noqa: PT011  -- which one is the system's business
+        open_unix(str(tmp_path / name), soon())
 
 
 def test_an_unknown_host_is_a_gaierror(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Octets to frames and back, by the rules of each version."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,15 @@ from stompy import wire
 from stompy.errors import STOMPError, STOMPProtocolError
 from stompy.frame import STOMPFrame
 from stompy.wire import FrameDecoder, encode, other_protocol
+
+
+@pytest.fixture(params=[1, wire.LEARN_AFTER], ids=["learned", "new"], scope="module", autouse=True)
+def learning(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each of these tests holds for frames of a shape that is known as for those of a new one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LEARN_AFTER", request.param)
+        yield
+
 
 VERSIONS = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 ESCAPING = pytest.mark.parametrize("version", ["1.1", "1.2"])
@@ -335,6 +344,62 @@ def test_a_server_may_set_the_version_between_two_frames_of_one_portion() -> Non
     next(frames)
     decoder.version = "1.0"
     assert next(frames)["a"] == r"\n"
+
+
+# -- frames that are alike -----------------------------------------------------------------------
+
+ODD_VALUES = ["", "b:c", r"\c", r"\n\\c", r"\t", "\\", "\r", " 1 ", "é", "\0", "5" * 200]
+
+
+def test_the_headers_of_frames_that_are_alike_are_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed = []
+    parse = FrameDecoder._parse_head
+    monkeypatch.setattr(
+        FrameDecoder, "_parse_head", lambda self, head: parsed.append(head) or parse(self, head)
+    )
+    octets = [b"MESSAGE\na:%d\nb:\\c\n\n%d\0\n" % (n, n) for n in range(100)]
+    frames = decode(b"".join(octets))
+    assert frames == [
+        STOMPFrame("MESSAGE", {"a": str(n), "b": ":"}, str(n).encode()) for n in range(100)
+    ]
+    assert len(parsed) == wire.LEARN_AFTER
+
+
+@pytest.mark.parametrize("version", [None, *wire.VERSIONS])
+@pytest.mark.parametrize("value", ODD_VALUES)
+@pytest.mark.parametrize("length", [b"", b"content-length:2\n", b"content-length:9\n"])
+def test_a_frame_among_others_that_are_alike_is_what_it_is_alone(
+    version: str | None, value: str, length: bytes
+) -> None:
+    usual = b"MESSAGE\na:1\n" + length.replace(b"9", b"2") + b"\nxy\0"
+    odd = f"MESSAGE\na:{value}\n".encode() + length + b"\nxy\0"
+
+    def outcome(octets: bytes) -> list[STOMPFrame] | str:
+        try:
+            return decode(octets, version=version, max_header_line=100)
+        except STOMPProtocolError as error:
+            return error.Message
+
+    alone, among = outcome(odd), outcome(usual * 20 + odd)
+    assert among == (alone if isinstance(alone, str) else decode(usual * 20) + alone)
+
+
+def test_frames_of_several_kinds_may_come_in_turn() -> None:
+    kinds = [encode("MESSAGE", {name: "1", "b": "2"}, name.encode()) for name in "acdefghijklm"]
+    frames = decode(b"".join(kinds) * 40)
+    assert frames == [decode_one(kind) for kind in kinds] * 40
+
+
+def test_a_version_that_is_set_between_frames_that_are_alike_rules_those_after_it() -> None:
+    decoder = FrameDecoder("1.2")
+    decoder.feed(b"SEND\na:\\n \n\n\0" * 40)
+    values = []
+    for frame in decoder.frames():
+        values.append(frame["a"])
+        decoder.version = "1.2" if len(values) < 30 else "1.0"
+    assert values == ["\n "] * 30 + [r"\n"] * 10
 
 
 # -- errors and limits ---------------------------------------------------------------------------
