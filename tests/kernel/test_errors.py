@@ -87,19 +87,21 @@ def test_a_peer_that_accepts_and_says_nothing(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "words", "hint"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "speaks HTTP, not STOMP"),
-        (b"AMQP\x00\x00\x09\x01", "speaks AMQP, not STOMP"),
-        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS, not STOMP"),
-        (b"hello, who is there?\n", "something else, not STOMP"),
-        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "speaks HTTP", "61613"),
+        (b"AMQP\x00\x00\x09\x01", "speaks AMQP, not STOMP", "61613"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS, not STOMP", "stomp+ssl://"),
+        (b"hello, who is there?\n", "something else, not STOMP", "61613"),
+        (b"", "closed the connection without an answer", "61613"),
     ],
 )
-def test_a_peer_that_is_no_stomp_broker(kernel: Kernel, answer: bytes, words: str) -> None:
+def test_a_peer_that_is_no_stomp_broker(
+    kernel: Kernel, answer: bytes, words: str, hint: str
+) -> None:
     with listener(answer) as port:
         result = kernel.run(f"%stomp_connect 127.0.0.1:{port}")
-    assert_helpful(result, f"127.0.0.1:{port}", words, "61613")
+    assert_helpful(result, f"127.0.0.1:{port}", words, hint)
 
 
 def test_a_wait_for_what_does_not_come(kernel: Kernel) -> None:
