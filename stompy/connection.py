@@ -22,7 +22,6 @@ from stompy.errors import (
     broker_error,
     error_text,
 )
-from stompy.frame import AckId
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
 
@@ -95,7 +94,9 @@ class Connection:
         self._send(data, time.monotonic() + SEND_LIMIT)
 
     def _send(self, data: bytes, deadline: float, *, last: bool = False) -> None:
-        if not self._sending.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self._sending.acquire(blocking=False) and not self._sending.acquire(
+            timeout=max(0.0, deadline - time.monotonic())
+        ):
             raise STOMPTimeout("another thread's frame is still on its way to the broker")
         try:
             if not self.open or (self._leaving and not last):
@@ -269,10 +270,7 @@ class Connection:
         """Sort the frames that the decoder has complete."""
         try:
             for frame in self._decoder.frames():
-                frame.source = self._weak
-                if "ack" in frame:
-                    ack = frame.Headers["ack"] = AckId(frame["ack"])
-                    ack.source = self._weak
+                frame.came_from(self._weak)
                 if frame.Command == "MESSAGE" or self._is_news(frame):
                     self.inbox.append(frame)
         except STOMPProtocolError as error:

@@ -90,11 +90,24 @@ class STOMPFrame:
         frame._values = values
         return frame
 
+    def came_from(self, source: weakref.ref[Connection]) -> None:
+        """Note where it was received; its ``ack`` header knows it from now on."""
+        self.source = source
+        if self._headers is not None and "ack" in self._headers:
+            self._headers["ack"] = self._ack_id(self._headers["ack"])
+
+    def _ack_id(self, text: str) -> AckId:
+        ack = AckId(text)
+        ack.source = self.source
+        return ack
+
     @property
     def Headers(self) -> dict[str, str]:  # the contract's name
         """The headers; of those that are repeated the first."""
         if self._headers is None:
             self._headers = dict(zip(self._places, self._values, strict=True))
+            if "ack" in self._places:
+                self._headers["ack"] = self._ack_id(self._headers["ack"])
         return self._headers
 
     @Headers.setter
@@ -127,16 +140,16 @@ class STOMPFrame:
         return dict(self.Headers)
 
     def __getitem__(self, name: str) -> str:
-        if self._headers is None:
-            return self._values[self._places[name]]
-        return self._headers[name]
+        if self._headers is not None:
+            return self._headers[name]
+        value = self._values[self._places[name]]
+        return self._ack_id(value) if name == "ack" else value
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of header `name`, or `default`."""
-        if self._headers is None:
-            place = self._places.get(name)
-            return default if place is None else self._values[place]
-        return self._headers.get(name, default)
+        if name not in self:
+            return default
+        return self[name]
 
     def __contains__(self, name: object) -> bool:
         return name in (self._places if self._headers is None else self._headers)
@@ -214,24 +227,31 @@ def charset_of(content_type: str) -> str:
 
 def header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
     """Header values as text; those that are None are left out."""
-    texts = {}
-    for name, value in headers.items():
-        if value is None:
-            continue
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        if isinstance(value, bytes | bytearray):
-            raise STOMPProtocolError(f"header {name!r} is bytes", hint="decode() it")
-        texts[name] = text = value if type(value) is str else str(value)
-        if "\0" in text or "\0" in name:
-            # The grammar allows it, but most brokers end the frame there: what follows would be
-            # read as a frame of its own.
-            raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
+    texts = {
+        name: value if type(value) is str else _text(name, value)
+        for name, value in headers.items()
+        if value is not None
+    }
+    if "\0" in "".join(texts) or "\0" in "".join(texts.values()):
+        # The grammar allows it, but most brokers end the frame there: what follows would be
+        # read as a frame of its own.
+        name = next(name for name, text in texts.items() if "\0" in name or "\0" in text)
+        raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
     return texts
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | bytearray):
+        raise STOMPProtocolError(f"header {name!r} is bytes", hint="decode() it")
+    return str(value)
 
 
 def payload(fields: dict[str, str], body: str | bytes) -> bytes:
     """The octets of a body; text without a content-type gets one in `fields`."""
+    if type(body) is bytes:
+        return body
     if isinstance(body, str):
         try:
             return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
