@@ -19,6 +19,7 @@ from stompy.errors import (
 from stompy.frame import AckMode, STOMPFrame
 from stompy.receipt import Receipt, ReceiptOutcome
 from stompy.reconnect import ClientState, ReconnectPolicy
+from stompy.trace import TracedFrame
 from stompy.transaction import STOMPTransaction
 
 __version__ = "0.1.0"
@@ -40,5 +41,6 @@ __all__ = [
     "STOMPSubscription",
     "STOMPTimeout",
     "STOMPTransaction",
+    "TracedFrame",
     "connect",
 ]

@@ -131,8 +131,6 @@ def _of_socket(sock: socket.socket) -> Address:
         )
     if sock.type != socket.SOCK_STREAM:
         raise STOMPAddressError("a socket that is no stream", hint="give a connected TCP socket")
-    if sock.type != socket.SOCK_STREAM:
-        raise STOMPAddressError("a socket that is no stream")
     try:
         peer = sock.getpeername()
     except OSError as error:

@@ -29,6 +29,7 @@ from stompy.handshake import Terms
 from stompy.receipt import Receipt
 from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, policy_of
 from stompy.tls import StrPath, TLSOptions
+from stompy.trace import Trace
 from stompy.transaction import STOMPTransaction
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from stompy.connection import Connection
     from stompy.connector import Session
+    from stompy.trace import TracedFrame
 
 __all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
 
@@ -182,6 +184,7 @@ class STOMPClient:
         max_header_line: int = wire.MAX_HEADER_LINE,
         reconnect: bool | ReconnectPolicy = False,
         on_state: Callable[[STOMPClient, ClientState], None] | None = None,
+        trace: Callable[[TracedFrame], object] | None = None,
         **kv_headers: Any,
     ) -> STOMPFrame:
         """Connect to the first address that answers (STOMP 1.2, "Connecting").
@@ -212,6 +215,9 @@ class STOMPClient:
                 `loop` go on. It gives up when the broker refuses the login.
             on_state: is called with the client and the new `ClientState` at each change, in the
                 thread that has noticed it.
+            trace: is called with a `TracedFrame` for each frame and heart-beat, both ways, in the
+                thread that sends or reads it; with its octets and time, the passcode masked. It
+                has to be quick, and must not use the client.
 
         Returns:
             The CONNECTED frame.
@@ -232,6 +238,7 @@ class STOMPClient:
             max_body=max_body,
             max_headers=max_headers,
             max_header_line=max_header_line,
+            trace=trace and Trace(trace),
         )
         secured = TLSOptions(
             tls, cert_file, key_file, ca_file, key_password, check_hostname, verify

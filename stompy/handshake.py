@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from stompy import heartbeat, wire
 from stompy.address import UNIX
 from stompy.connection import Connection
 from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout, error_text
+from stompy.trace import Trace, TracedDecoder, TracedTransport
 from stompy.transport import SocketTransport, TLSTransport, Transport, open_tcp, open_unix
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Terms(NamedTuple):
         context: for TLS; None for a stream without it.
         ws_headers: more headers of the HTTP request that opens a WebSocket.
         max_body, max_headers, max_header_line: the decoder's limits.
+        trace: whom to tell of each frame; None for nobody, which costs nothing.
     """
 
     versions: Sequence[str]
@@ -44,14 +46,18 @@ class Terms(NamedTuple):
     max_body: int = wire.MAX_BODY
     max_headers: int = wire.MAX_HEADERS
     max_header_line: int = wire.MAX_HEADER_LINE
+    trace: Trace | None = None
 
     def decoder(self) -> wire.FrameDecoder:
         """A decoder with these limits."""
-        return wire.FrameDecoder(
-            max_body=self.max_body,
-            max_headers=self.max_headers,
-            max_header_line=self.max_header_line,
-        )
+        limits: dict[str, Any] = {
+            "max_body": self.max_body,
+            "max_headers": self.max_headers,
+            "max_header_line": self.max_header_line,
+        }
+        if self.trace is not None:
+            return TracedDecoder(self.trace, **limits)
+        return wire.FrameDecoder(**limits)
 
 
 def connect_one(
@@ -68,12 +74,15 @@ def connect_one(
     """
     greeting = wire.encode("CONNECT", headers)
     deadline = time.monotonic() + terms.limit
+    decoder = terms.decoder()
     transport = _open(address, terms, deadline)
     try:
         transport = _secure(transport, address, terms, deadline)
+        if terms.trace is not None:
+            transport = TracedTransport(transport, terms.trace, decoder)
         with contextlib.suppress(ConnectionError):  # what the peer said before it broke off is next
             transport.send(greeting, deadline)
-        return _await_connected(transport, address, terms, deadline)
+        return _await_connected(transport, decoder, address, terms, deadline)
     except STOMPTimeout as error:
         transport.close()
         _fail(
@@ -169,9 +178,12 @@ def _fail_tls(error: OSError, address: Address) -> NoReturn:
 
 
 def _await_connected(
-    transport: Transport, address: Address, terms: Terms, deadline: float
+    transport: Transport,
+    decoder: wire.FrameDecoder,
+    address: Address,
+    terms: Terms,
+    deadline: float,
 ) -> tuple[STOMPFrame, Connection]:
-    decoder = terms.decoder()
     beginning = b""
     while True:
         data = transport.recv(deadline)

@@ -129,6 +129,13 @@ def _unescape(text: str, version: str | None) -> str:
     return _ESCAPE.sub(replace, text)
 
 
+def past_line_ends(data: bytes, place: int) -> int:
+    """The first place, from `place` on, that holds no line end."""
+    while place < len(data) and data[place] in b"\r\n":
+        place += 1
+    return place
+
+
 _PLAIN = re.compile(r"[!-9;-\[\]-~]+")
 """What is written in a command or a name as it is, in all versions."""
 
@@ -300,17 +307,14 @@ class FrameDecoder:
 
     def _next(self, data: bytes) -> STOMPFrame | None:
         """The next frame, or None when it is not complete."""
-        start, size = self._start, len(data)
-        while start < size and data[start] in b"\r\n":
-            start += 1
-        self._start = start
-        if start == size:
+        self._start = start = past_line_ends(data, self._start)
+        if start == len(data):
             self._wait_for(1)
             return None
         if self._blank < start:
             self._blank = data.find(b"\n\n", start)
             if self._blank < 0:
-                self._blank = size
+                self._blank = len(data)
         head_end, body_start = self._find_head(data, start, self._blank)
         if head_end < 0:
             self._await_head(data, start)

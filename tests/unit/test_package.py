@@ -20,7 +20,7 @@ CONTRACT = {
     "STOMPTransaction",
     "connect",
 }
-FURTHER = {"ClientState", "Receipt", "ReceiptOutcome", "ReconnectPolicy"}
+FURTHER = {"ClientState", "Receipt", "ReceiptOutcome", "ReconnectPolicy", "TracedFrame"}
 ERROR_KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 
 WATCHED = """

@@ -1,0 +1,186 @@
+"""Watching a connection: which frames are told of, when, and what is kept back."""
+
+import logging
+import time
+
+import pytest
+
+import stompy
+from stompy import ReconnectPolicy, TracedFrame
+from stompy.trace import Trace, TracedDecoder
+from stompy.wire import FrameDecoder
+from tests.unit.ends import WAYS
+from tests.unit.peer import TIMEOUT, Link, Peer, conversation, message, raw, sends, session
+
+PASSCODE = "s3cret: \\n\rwith all that is odd"
+
+BEAT = b"\n"
+FRAME = raw("MESSAGE", "destination:/queue/a\\cb", "n:1", body=b"one")
+RECEIPT = raw("RECEIPT", "receipt-id:7")
+
+
+def told(*portions: bytes, version: str | None = "1.2") -> list[bytes]:
+    """What is told of octets that come in these portions."""
+    heard: list[TracedFrame] = []
+    decoder = TracedDecoder(Trace(heard.append))
+    decoder.version = version
+    for portion in portions:
+        decoder.feed(portion)
+        list(decoder.frames())
+    return [traced.octets for traced in heard]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_trace_has_every_frame_both_ways_in_order(way: str) -> None:
+    heard: list[TracedFrame] = []
+
+    def script(link: Link) -> None:
+        link.expect("SUBSCRIBE")
+        link.send(message(b"hello", "subscription:1"))
+
+    before = time.time()
+    with session(script, by=way, trace=heard.append) as (client, _):
+        client.subscribe("/queue/Q", id="1")
+        assert client.recv(TIMEOUT).Body == b"hello"
+    frames = [(traced.sent, traced.frame.Command) for traced in heard if traced.frame]
+    assert frames == [
+        (True, "CONNECT"),
+        (False, "CONNECTED"),
+        (True, "SUBSCRIBE"),
+        (False, "MESSAGE"),
+        (True, "DISCONNECT"),
+        (False, "RECEIPT"),
+    ]
+    times = [before, *(traced.time for traced in heard), time.time()]
+    assert times == sorted(times)
+    assert heard[3].octets == message(b"hello", "subscription:1")
+    assert [traced.version for traced in heard[:3]] == [None, "1.2", "1.2"]
+
+
+def test_a_trace_has_heart_beats() -> None:
+    heard: list[TracedFrame] = []
+
+    def script(link: Link) -> None:
+        link.beat()
+        link.send(b"\n", message(b"over", "subscription:1"))
+
+    beats = ("heart-beat:50,50",)
+    with session(script, lines=beats, heart_beat=(50, 50), trace=heard.append) as (client, _):
+        assert client.recv(TIMEOUT)
+    assert {traced.sent for traced in heard if traced.octets == b"\n"} == {True, False}
+    assert all(traced.frame is None for traced in heard if traced.octets == b"\n")
+
+
+@pytest.mark.parametrize("command", ["CONNECT", "STOMP"])
+def test_a_trace_never_has_the_passcode(command: str) -> None:
+    heard: list[TracedFrame] = []
+    frame = raw(command, "login:me", f"passcode:{PASSCODE}", "host:/")
+    Trace(heard.append).passed(True, frame, None)
+    assert heard[0].octets == raw(command, "login:me", "passcode:***", "host:/")
+    assert "s3cret" not in f"{heard} {heard[0]} {heard[0].frame}"
+
+
+def test_the_passcode_of_a_connection_is_not_in_its_trace() -> None:
+    heard: list[TracedFrame] = []
+    with session(trace=heard.append, login="me", passcode=PASSCODE) as (_, peer):
+        pass
+    assert peer.frames[0].headers["passcode"] == PASSCODE
+    assert "s3cret" not in repr(heard)
+
+
+@pytest.mark.parametrize(
+    ("portions", "expected"),
+    [
+        ([FRAME + RECEIPT], [FRAME, RECEIPT]),
+        ([FRAME + BEAT + RECEIPT], [FRAME + BEAT, RECEIPT]),
+        ([BEAT + FRAME], [BEAT, FRAME]),
+        ([BEAT, BEAT + BEAT], [BEAT, BEAT + BEAT]),
+        ([b"\r\n", FRAME], [b"\r\n", FRAME]),
+        ([FRAME[:9], FRAME[9:]], [FRAME]),
+        ([BEAT + FRAME[:9], FRAME[9:] + BEAT, BEAT], [BEAT, FRAME + BEAT, BEAT]),
+    ],
+)
+def test_line_ends_behind_a_frame_are_its_own_and_others_are_heart_beats(
+    portions: list[bytes], expected: list[bytes]
+) -> None:
+    assert told(*portions) == expected
+
+
+def test_a_trace_goes_on_when_frames_are_alike() -> None:
+    assert told(FRAME * 100, FRAME * 100 + FRAME[:5], FRAME[5:]) == [FRAME] * 201
+
+
+def test_who_is_traced_receives_the_same_frames() -> None:
+    octets = (FRAME + BEAT + RECEIPT) * 30
+    plain, traced = FrameDecoder("1.2"), TracedDecoder(Trace(lambda _: None))
+    traced.version = "1.2"
+    received: list[list[stompy.STOMPFrame]] = []
+    for decoder in (plain, traced):
+        frames: list[stompy.STOMPFrame] = []
+        for place in range(0, len(octets), 7):
+            decoder.feed(octets[place : place + 7])
+            frames += decoder.frames()
+        received.append(frames)
+    assert received[0] == received[1]
+    assert len(received[0]) == 60
+
+
+def test_frames_and_line_ends_behind_connected_are_told_of_once() -> None:
+    heard: list[TracedFrame] = []
+    connected = raw("CONNECTED", "version:1.2") + BEAT
+
+    def script(link: Link) -> None:
+        link.expect("CONNECT")
+        link.send(connected + FRAME)
+        link.serve()
+
+    with (
+        Peer(script) as peer,
+        stompy.connect(peer.address, trace=heard.append) as client,
+    ):
+        assert client.recv(TIMEOUT).Body == b"one"
+    assert [traced.octets for traced in heard if not traced.sent][:2] == [connected, FRAME]
+
+
+def test_a_callback_that_fails_ends_neither_the_connection_nor_the_frame(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: TracedFrame) -> None:
+        raise RuntimeError("an observer's own trouble")
+
+    with (
+        caplog.at_level(logging.ERROR, "stompy"),
+        session(lambda link: link.send(FRAME), trace=fail) as (client, _),
+    ):
+        assert client.recv(TIMEOUT).Body == b"one"
+        assert client.Connected
+    assert "trouble" in caplog.text
+
+
+def test_a_trace_goes_on_over_a_reconnect() -> None:
+    heard: list[TracedFrame] = []
+
+    def breaks_off(link: Link) -> None:
+        link.accept()
+
+    with (
+        Peer(breaks_off, conversation(sends(FRAME))) as peer,
+        stompy.connect(
+            peer.address, reconnect=ReconnectPolicy(first=0.0), trace=heard.append
+        ) as client,
+    ):
+        assert client.recv(TIMEOUT).Body == b"one"
+    assert [t.frame.Command for t in heard if t.frame].count("CONNECTED") == 2
+
+
+def test_a_traced_frame_is_readable() -> None:
+    traced = TracedFrame(0.0, False, raw("ERROR", "message:\x1b[31mno", body=b"why\nnot"), "1.2")
+    assert str(traced).splitlines() == [
+        "<<< ERROR",
+        "<<< message:\\x1b[31mno",
+        "<<<",
+        "<<< why",
+        "<<< not^@",
+    ]
+    assert traced.frame["message"] == "\x1b[31mno"
+    assert str(TracedFrame(0.0, True, b"\n", "1.2")) == ">>>"
