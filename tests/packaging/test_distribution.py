@@ -131,3 +131,5 @@ def test_the_client_alone_needs_nothing_but_python(
         "    print(client.recv(timeout=10).text)"
     )
     assert run([str(python), "-c", code], tmp_path, without_node) == "hello\n"
+    version = run([str(python.parent / "stompy"), "--version"], tmp_path, without_node)
+    assert version.startswith("stompy ")

@@ -1,0 +1,315 @@
+"""STOMP at a shell: ``python -m stompy listen|send|broker``, or ``stompy`` for short.
+
+Exit codes: 0 when it is done, 1 when it failed, 2 when it was called in a wrong way, 130 after
+Ctrl-C and 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stompy import __version__
+from stompy.address import Address
+from stompy.client import STOMPClient, connect
+from stompy.errors import STOMPBodyError, STOMPClosed, STOMPError, broker_error
+from stompy.frame import AckMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from stompy.frame import STOMPFrame
+    from stompy.receipt import Receipt
+    from stompy.trace import TracedFrame
+
+WINDOW = 1000
+"""So many messages may be on their way before their receipts are waited for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read our output, e.g. `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # SIGPIPE, which not every system has
+    except (STOMPError, OSError) as error:
+        print(f"stompy: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+# -- listen --------------------------------------------------------------------------------------
+
+
+def listen(options: argparse.Namespace) -> None:
+    """Write each message as a line of JSON, and acknowledge what is written."""
+    shown = 0
+
+    def show(_: STOMPClient, frame: STOMPFrame) -> bool:
+        nonlocal shown
+        if frame.Command == "ERROR":
+            raise broker_error(frame)
+        print(json_line(frame), flush=True)
+        shown += 1
+        return bool(shown == options.count)
+
+    with _connected(options, reconnect=options.reconnect) as client:
+        for destination in options.destination:
+            client.subscribe(
+                destination,
+                options.ack,
+                headers=dict(options.header),
+                prefetch=options.prefetch,
+                selector=options.selector,
+                durable=options.durable,
+            )
+        if not client.loop(show, timeout=options.wait):
+            raise client.close_reason or STOMPClosed("the connection is closed")
+
+
+def json_line(frame: STOMPFrame) -> str:
+    """A frame as one line of JSON: ``command``, ``headers``, and ``body`` as text.
+
+    A body that is no text by its ``content-type`` is in ``body_base64`` instead. What a terminal
+    would obey is written as escapes.
+    """
+    shown: dict[str, Any] = {"command": frame.Command, "headers": frame.headers()}
+    try:
+        shown["body"] = frame.text
+    except STOMPBodyError:
+        shown["body_base64"] = base64.b64encode(frame.Body).decode()
+    line = json.dumps(shown, ensure_ascii=False)
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+
+
+# -- send ----------------------------------------------------------------------------------------
+
+
+def send(options: argparse.Namespace) -> None:
+    """Send standard input as a message, or each of its lines; done when the broker confirms."""
+    headers = dict(options.header)
+    if options.content_type is not None:
+        headers["content-type"] = options.content_type
+    with _connected(options) as client:
+        unconfirmed: deque[Receipt] = deque()
+        for body in _bodies(options.lines):
+            receipt = client.send(
+                "SEND",
+                {**headers, "destination": options.destination},
+                body,
+                receipt=True,
+                content_length=options.content_length,
+            )
+            assert receipt is not None
+            unconfirmed.append(receipt)
+            if len(unconfirmed) > WINDOW:
+                unconfirmed.popleft().wait(options.timeout)
+        for receipt in unconfirmed:
+            receipt.wait(options.timeout)
+
+
+def _bodies(lines: bool) -> Iterator[bytes]:
+    if lines:
+        yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+    else:
+        yield sys.stdin.buffer.read()
+
+
+# -- broker --------------------------------------------------------------------------------------
+
+
+def broker(options: argparse.Namespace) -> None:
+    """Run the embedded broker until Ctrl-C; its address is the first line written."""
+    from stompy.broker import Broker  # brings asyncio, which the others do not need
+
+    running = Broker(options.host, options.port, unix_path=options.unix_path)
+    try:
+        running.start()
+    except OSError as error:
+        number = error.errno or 0  # below 0: it is about the host's name, and not the system's
+        reason = os.strerror(number) if number > 0 else error.strerror or error
+        raise STOMPError(
+            f"cannot listen on {options.host}:{options.port}: {reason}",
+            hint="--port 0 takes a free port",
+        ) from error
+    with running:
+        print(f"stomp://{Address(*running.address)}", flush=True)
+        threading.Event().wait()
+
+
+# -- the command line ----------------------------------------------------------------------------
+
+
+def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
+    """A client of the broker that the options name."""
+    passcode = None
+    if options.passcode_env is not None:
+        passcode = os.environ.get(options.passcode_env)
+        if passcode is None:
+            raise STOMPError(f"the environment variable {options.passcode_env} is not set")
+    return connect(
+        options.address or os.environ.get("STOMPY_URL") or "127.0.0.1:61613",
+        login=options.login,
+        passcode=passcode,
+        vhost=options.vhost,
+        timeout=options.timeout,
+        ca_file=options.ca_file,
+        cert_file=options.cert_file,
+        key_file=options.key_file,
+        trace=_show_trace if options.verbose else None,
+        **more,
+    )
+
+
+def _show_trace(traced: TracedFrame) -> None:
+    print(traced, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stompy", description="STOMP messaging at a shell.")
+    parser.add_argument("--version", action="version", version=f"stompy {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add = functools.partial(_add_command, commands)
+    _add_listen(add("listen", listen, [_connection_options()]))
+    _add_send(add("send", send, [_connection_options()]))
+    _add_broker(add("broker", broker, []))
+    return parser
+
+
+def _add_command(
+    commands: Any, name: str, run: Any, parents: list[argparse.ArgumentParser]
+) -> argparse.ArgumentParser:
+    text = run.__doc__
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, parents=parents
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("destination", nargs="+", help="e.g. /topic/prices")
+    parser.add_argument("-n", "--count", type=_count, metavar="N", help="end after N messages")
+    parser.add_argument(
+        "--wait", type=_seconds, metavar="S", help="give up when none has come for S seconds"
+    )
+    parser.add_argument(
+        "--ack",
+        choices=[*AckMode],
+        default=AckMode.ClientInd,
+        help="the ack mode (%(default)s); with auto, messages may be lost that are not written yet",
+    )
+    parser.add_argument("--prefetch", type=_count, metavar="N", help="messages not acknowledged")
+    parser.add_argument("--selector", help="which messages, e.g. \"colour = 'red'\"")
+    parser.add_argument("--durable", metavar="NAME", help="a durable subscription's name")
+    parser.add_argument("--reconnect", action="store_true", help="come back when it is lost")
+    _add_header(parser, "SUBSCRIBE")
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("destination", help="e.g. /queue/orders")
+    parser.add_argument("--lines", action="store_true", help="each line is a message")
+    parser.add_argument("--content-type", metavar="TYPE", help="e.g. application/json")
+    parser.add_argument(
+        "--no-content-length",
+        dest="content_length",
+        action="store_false",
+        help="leave it out: ActiveMQ makes a text message of that",
+    )
+    _add_header(parser, "SEND")
+
+
+def _add_broker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    parser.add_argument("--port", type=_port, default=61613, help="0: a free one (%(default)s)")
+    parser.add_argument("--unix-path", metavar="PATH", help="a Unix socket to listen on as well")
+
+
+def _connection_options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("connection")
+    group.add_argument(
+        "-a",
+        "--address",
+        action="append",
+        help="host:port or a URL; given again, one more to try (default: $STOMPY_URL, else "
+        "127.0.0.1:61613)",
+    )
+    group.add_argument("--login")
+    group.add_argument("--passcode-env", metavar="VAR", help="the variable that holds the passcode")
+    group.add_argument("--vhost", help="the virtual host")
+    group.add_argument("--ca-file", help="the authorities to trust; asks for TLS")
+    group.add_argument("--cert-file", help="our certificate")
+    group.add_argument("--key-file", help="its key")
+    group.add_argument(
+        "--timeout", type=_seconds, metavar="S", help="seconds for an answer of the broker"
+    )
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="show each frame on standard error"
+    )
+    return parser
+
+
+def _add_header(parser: argparse.ArgumentParser, command: str) -> None:
+    parser.add_argument(
+        "-H",
+        "--header",
+        type=_header,
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help=f"one more header of {command}; may be given again",
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: write 'name: value'")
+    return name.strip(), value.strip()
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

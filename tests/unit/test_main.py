@@ -1,0 +1,350 @@
+"""STOMP at a shell, as a shell calls it: arguments, standard streams, signals, exit codes."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stompy
+from stompy.__main__ import json_line
+from stompy.broker import Broker
+from tests.unit.peer import TIMEOUT, Link, Peer, conversation, delivers, nothing
+from tests.unit.waiting import until
+
+on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+
+Started = subprocess.Popen[str]
+
+
+@pytest.fixture
+def start(broker: Broker) -> Iterator[Callable[..., Started]]:
+    """`start(*arguments)` runs the command beside the test, with the broker as its default."""
+    host, port = broker.address
+    with contextlib.ExitStack() as running:
+
+        def start(*arguments: str, **variables: str) -> Started:
+            process = running.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "stompy", *arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    encoding="utf-8",
+                    env={**os.environ, "STOMPY_URL": f"{host}:{port}", **variables},
+                )
+            )
+            running.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def run(start: Callable[..., Started]) -> Callable[..., tuple[int, str, str]]:
+    """`run(*arguments, given="")` gives exit code, standard output and standard error."""
+
+    def run(*arguments: str, given: str = "", **variables: str) -> tuple[int, str, str]:
+        process = start(*arguments, **variables)
+        out, err = process.communicate(given, TIMEOUT)
+        return process.returncode, out, err
+
+    return run
+
+
+@pytest.fixture
+def client(broker: Broker) -> Iterator[stompy.STOMPClient]:
+    with stompy.connect(broker.address) as client:
+        yield client
+
+
+def line_of(process: Started) -> Any:
+    """The next line that it writes, read as JSON."""
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+# -- listen --------------------------------------------------------------------------------------
+
+
+def test_listen_writes_a_line_of_json_for_each_message(
+    start: Callable[..., Started], client: stompy.STOMPClient
+) -> None:
+    client.message("/queue/Q", "grüße", n=1)
+    client.message("/queue/Q", b"\xff\xfe", n=2)
+    listening = start("listen", "/queue/Q")
+    first, second = line_of(listening), line_of(listening)
+    assert (first["command"], first["headers"]["n"], first["body"]) == ("MESSAGE", "1", "grüße")
+    assert (second["headers"]["n"], second["body_base64"]) == ("2", "//4=")
+    assert "body" not in second
+
+
+def test_listen_writes_while_it_waits_for_more(
+    start: Callable[..., Started], client: stompy.STOMPClient
+) -> None:
+    listening = start("listen", "/queue/Q", "/queue/R")
+    for number, queue in enumerate(["/queue/Q", "/queue/R", "/queue/Q"]):
+        client.message(queue, str(number))
+        assert line_of(listening)["body"] == str(number)
+
+
+def test_listen_ends_after_so_many_messages_and_leaves_the_others_in_the_queue(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient
+) -> None:
+    for number in range(5):
+        client.message("/queue/Q", str(number))
+    code, out, err = run("listen", "/queue/Q", "-n", "2")
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["body"] for line in out.splitlines()] == ["0", "1"]
+    client.subscribe("/queue/Q")
+    assert [client.recv(TIMEOUT).text for _ in range(3)] == ["2", "3", "4"]
+
+
+def test_listen_gives_up_when_nothing_comes(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run("listen", "/queue/Q", "--wait", "0.05")
+    assert (code, out) == (1, "")
+    assert "in time" in err
+
+
+def test_listen_says_the_brokers_error(run: Callable[..., tuple[int, str, str]]) -> None:
+    def refuses(link: Link) -> None:
+        link.accept()
+        link.expect("SUBSCRIBE")
+        link.send(b"ERROR\nmessage:no such place\n\n\0")
+
+    with Peer(refuses) as peer:
+        code, _, err = run("listen", "-a", "{}:{}".format(*peer.address), "/queue/Q")
+    assert code == 1
+    assert "no such place" in err
+
+
+def test_listen_fails_when_the_broker_goes_away(run: Callable[..., tuple[int, str, str]]) -> None:
+    with Peer(lambda link: [link.accept(), link.expect("SUBSCRIBE")]) as peer:
+        code, _, err = run("listen", "-a", "{}:{}".format(*peer.address), "/queue/Q")
+    assert code == 1
+    assert err == "stompy: the broker closed the connection\n"
+
+
+def test_listen_can_come_back(run: Callable[..., tuple[int, str, str]]) -> None:
+    def breaks_off(link: Link) -> None:
+        link.accept()
+        link.expect("SUBSCRIBE")
+
+    with Peer(breaks_off, conversation(delivers(b"back"))) as peer:
+        address = "{}:{}".format(*peer.address)
+        code, out, _ = run("listen", "-a", address, "--reconnect", "-n", "1", "/queue/Q")
+    assert (code, json.loads(out)["body"]) == (0, "back")
+
+
+def test_the_options_of_listen_reach_subscribe(run: Callable[..., tuple[int, str, str]]) -> None:
+    with Peer(conversation(nothing, "1.2", "server:RabbitMQ/4")) as peer:
+        run(
+            *("listen", "-a", "{}:{}".format(*peer.address), "/topic/T", "--wait", "0.05"),
+            *("--ack", "client", "--prefetch", "7", "--durable", "mine", "-H", "x: y: z"),
+        )
+    subscribe = next(frame for frame in peer.frames if frame.command == "SUBSCRIBE")
+    assert subscribe.headers == {
+        "destination": "/topic/T",
+        "ack": "client",
+        "prefetch-count": "7",
+        "id": "mine",
+        "durable": "true",
+        "auto-delete": "false",
+        "x": "y: z",
+    }
+
+
+@on_posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_listen_with_a_goodbye_and_without_a_traceback(
+    start: Callable[..., Started], number: int
+) -> None:
+    with Peer(conversation()) as peer:
+        listening = start("listen", "-a", "{}:{}".format(*peer.address), "/queue/Q")
+        until(lambda: len(peer.frames) == 2)
+        listening.send_signal(number)
+        _, err = listening.communicate(timeout=TIMEOUT)
+    assert listening.returncode == 128 + number
+    assert "Traceback" not in err
+    assert peer.frames[-1].command == "DISCONNECT"
+
+
+@on_posix
+def test_listen_ends_quietly_when_its_reader_has_enough(
+    start: Callable[..., Started], client: stompy.STOMPClient
+) -> None:
+    listening = start("listen", "/queue/Q")
+    client.message("/queue/Q", "first")
+    line_of(listening)
+    assert listening.stdout
+    assert listening.stderr
+    listening.stdout.close()
+    client.message("/queue/Q", "second")
+    assert listening.wait(TIMEOUT) == 141
+    assert listening.stderr.read() == ""
+    client.subscribe("/queue/Q")
+    assert client.recv(TIMEOUT).text == "second"  # it was not written, so it was not acknowledged
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    frame = stompy.STOMPFrame("MESSAGE", {"h": "\x9b2J"}, "a\x1b[31m\u202eß\U000e0001")
+    line = json_line(frame)
+    assert line.isprintable()
+    assert "ß" in line
+    assert json.loads(line) == {
+        "command": "MESSAGE",
+        "headers": {"h": "\x9b2J"},
+        "body": "a\x1b[31m\u202eß\U000e0001",
+    }
+
+
+def test_a_body_that_is_no_text_is_base64() -> None:
+    frame = stompy.STOMPFrame("MESSAGE", {"content-type": "text/plain;charset=ascii"}, b"\xe4\0")
+    assert base64.b64decode(json.loads(json_line(frame))["body_base64"]) == b"\xe4\0"
+
+
+# -- send ----------------------------------------------------------------------------------------
+
+
+def test_send_sends_standard_input_as_it_is(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient
+) -> None:
+    arguments = ("/queue/Q", "--content-type", "text/csv", "--header", "n: 1")
+    assert run("send", *arguments, given="a,b\n1,ü\n") == (0, "", "")
+    client.subscribe("/queue/Q")
+    frame = client.recv(TIMEOUT)
+    assert (frame.text, frame["content-type"], frame["n"]) == ("a,b\n1,ü\n", "text/csv", "1")
+
+
+def test_send_can_send_each_line(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient
+) -> None:
+    given = "".join(f"{number}\n" for number in range(2500)) + "the last, without a line end"
+    assert run("send", "--lines", "/queue/Q", given=given) == (0, "", "")
+    client.subscribe("/queue/Q")
+    received = [client.recv(TIMEOUT).text for _ in range(2501)]
+    assert received == given.splitlines()
+
+
+def test_send_fails_when_the_broker_does_not_confirm(
+    run: Callable[..., tuple[int, str, str]],
+) -> None:
+    with Peer(conversation(lambda link: link.expect("SEND"))) as peer:
+        address = "{}:{}".format(*peer.address)
+        code, _, err = run("send", "-a", address, "--timeout", "0.2", "/queue/Q", given="x")
+    assert code == 1
+    assert "no receipt" in err
+
+
+def test_send_can_leave_content_length_out(run: Callable[..., tuple[int, str, str]]) -> None:
+    with Peer(conversation()) as peer:
+        address = "{}:{}".format(*peer.address)
+        assert run("send", "-a", address, "--no-content-length", "/queue/Q", given="x")[0] == 0
+    assert "content-length" not in peer.frames[1].headers
+
+
+# -- broker --------------------------------------------------------------------------------------
+
+
+@on_posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_broker_says_its_address_and_runs_until_a_signal(
+    start: Callable[..., Started], tmp_path: Path, number: int
+) -> None:
+    path = tmp_path / "stomp.sock"
+    running = start("broker", "--port", "0", "--unix-path", str(path))
+    assert running.stdout
+    address = running.stdout.readline().strip()
+    for way in (address, f"stomp+unix://{path}"):
+        with stompy.connect(way) as client:
+            client.message("/queue/Q", "x", receipt=True).wait(TIMEOUT)
+    running.send_signal(number)
+    assert running.communicate(timeout=TIMEOUT)[1] == ""
+    assert running.returncode == 128 + number
+    assert not path.exists()
+
+
+def test_broker_says_that_a_port_is_taken(
+    run: Callable[..., tuple[int, str, str]], broker: Broker
+) -> None:
+    code, _, err = run("broker", "--port", str(broker.address[1]))
+    assert code == 1
+    assert "in use" in err
+    assert "--port 0" in err
+
+
+# -- what they share -----------------------------------------------------------------------------
+
+
+def test_the_address_may_be_given_more_than_once(run: Callable[..., tuple[int, str, str]]) -> None:
+    with Peer(conversation()) as second:
+        address = "{}:{}".format(*second.address)
+        assert run("send", "-a", "127.0.0.1:1", "-a", address, "/queue/Q", given="x")[0] == 0
+    assert second.frames[1].command == "SEND"
+
+
+def test_a_passcode_comes_from_a_variable_and_is_shown_nowhere(
+    run: Callable[..., tuple[int, str, str]],
+) -> None:
+    with Peer(conversation()) as peer:
+        address = "{}:{}".format(*peer.address)
+        arguments = ("send", "-v", "-a", address, "--login", "me", "--passcode-env", "MY_CODE")
+        code, out, err = run(*arguments, "/queue/Q", given="x", MY_CODE="s3cret")
+    assert code == 0
+    assert peer.frames[0].headers["passcode"] == "s3cret"
+    assert "s3cret" not in out + err
+    assert ">>> passcode:***\n" in err
+    assert "<<< CONNECTED\n" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["listen", "-a", "127.0.0.1:1", "/queue/Q"], "nothing listens at 127.0.0.1:1"),
+        (["listen", "-a", "amqp://x", "/queue/Q"], "stomp://"),
+        (["listen", "--passcode-env", "STOMPY_UNSET", "/queue/Q"], "STOMPY_UNSET is not set"),
+        (["send", "--ca-file", "nowhere.pem", "/queue/Q"], "nowhere.pem"),
+        (["broker", "--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
+    ],
+)
+def test_what_fails_is_said_in_lines_without_a_traceback(
+    run: Callable[..., tuple[int, str, str]], arguments: list[str], said: str
+) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("stompy: ")
+    assert said in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["shout"],
+        ["listen"],
+        ["listen", "/queue/Q", "-n", "0"],
+        ["listen", "/queue/Q", "--wait", "soon"],
+        ["listen", "/queue/Q", "--ack", "never"],
+        ["listen", "/queue/Q", "-H", "no colon"],
+        ["send"],
+        ["broker", "--port", "70000"],
+    ],
+)
+def test_a_wrong_call_is_answered_by_the_usage(
+    run: Callable[..., tuple[int, str, str]], arguments: list[str]
+) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: stompy")
+
+
+def test_the_command_says_its_version(run: Callable[..., tuple[int, str, str]]) -> None:
+    assert run("--version") == (0, f"stompy {stompy.__version__}\n", "")
