@@ -6,7 +6,7 @@
 ...     print(frame.destination, frame.text)
 """
 
-from stompy.client import STOMPClient, STOMPSubscription, connect
+from stompy.client import STOMPClient, connect
 from stompy.errors import (
     STOMPAddressError,
     STOMPBodyError,
@@ -19,6 +19,7 @@ from stompy.errors import (
 from stompy.frame import AckMode, STOMPFrame
 from stompy.receipt import Receipt, ReceiptOutcome
 from stompy.reconnect import ClientState, ReconnectPolicy
+from stompy.subscription import STOMPSubscription
 from stompy.trace import TracedFrame
 from stompy.transaction import STOMPTransaction
 

@@ -28,6 +28,7 @@ from stompy.frame import AckId, AckMode, STOMPFrame, header_texts, payload
 from stompy.handshake import Terms
 from stompy.receipt import Receipt
 from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, policy_of
+from stompy.subscription import STOMPSubscription
 from stompy.tls import StrPath, TLSOptions
 from stompy.trace import Trace
 from stompy.transaction import STOMPTransaction
@@ -83,42 +84,6 @@ def connect(addr_list: Any, **args: Any) -> STOMPClient:
     return client
 
 
-class STOMPSubscription:
-    """One subscription of a client (STOMP 1.2, "SUBSCRIBE").
-
-    Attributes:
-        id: the subscription's id, unique in its connection.
-        destination: what was subscribed to.
-        ack_mode: an `AckMode`.
-        send_acks: whether the client acknowledges by itself.
-        durable: its name, if it is durable.
-        headers: those of its SUBSCRIBE.
-    """
-
-    def __init__(
-        self,
-        client: STOMPClient,
-        ack_mode: AckMode,
-        send_acks: bool,
-        durable: str | None,
-        headers: Mapping[str, str],
-    ) -> None:
-        self._client = client
-        self.id = headers["id"]
-        self.destination = headers["destination"]
-        self.ack_mode = ack_mode
-        self.send_acks = send_acks and ack_mode is not AckMode.Auto
-        self.durable = durable
-        self.headers = headers
-
-    def unsubscribe(self) -> None:
-        """End the subscription."""
-        self._client.unsubscribe(self.id)
-
-    def __repr__(self) -> str:
-        return f"<STOMPSubscription {self.id} {self.destination} ack={self.ack_mode}>"
-
-
 class STOMPClient:
     """A connection to a STOMP 1.0, 1.1 or 1.2 broker.
 
@@ -146,6 +111,7 @@ class STOMPClient:
         self.version = "1.2"
         self.server = ""
         self._client_id: str | None = None
+        self._encoder = wire.MessageEncoder(self.version)
         self._connection: Connection | None = None
         self._subscriptions: dict[str, STOMPSubscription] = {}
         self._sends_acks = False  # whether one of the subscriptions so far wanted that
@@ -178,6 +144,7 @@ class STOMPClient:
         key_password: str | None = None,
         check_hostname: bool = True,
         verify: bool = True,
+        server_hostname: str | None = None,
         ws_headers: Mapping[str, str] = {},
         max_body: int = wire.MAX_BODY,
         max_headers: int = wire.MAX_HEADERS,
@@ -207,6 +174,8 @@ class STOMPClient:
                 for TLS, as ``stomp+ssl://`` and ``wss://`` do.
             check_hostname, verify: False leaves out the check of the host name, or all checks;
                 a warning says so.
+            server_hostname: whom the broker's certificate has to name, where that is not the host
+                of the address, as behind a tunnel.
             ws_headers: more headers of the HTTP request that opens a WebSocket.
             max_body: bytes that a body may have.
             max_headers, max_header_line: how many headers a frame may have, and bytes one of them.
@@ -234,6 +203,7 @@ class STOMPClient:
             versions,
             CONNECT_LIMIT if timeout is None else timeout,
             check_terms(versions, heart_beat, more),
+            server_hostname=server_hostname,
             ws_headers=ws_headers,
             max_body=max_body,
             max_headers=max_headers,
@@ -263,6 +233,7 @@ class STOMPClient:
         self.BrokerAddress, self.address = address.pair, str(address)
         self.version = connected.get("version", "1.0")
         self.server = connected.get("server", "")
+        self._encoder = wire.MessageEncoder(self.version)
         with self._subscribing:
             for subscription in self._subscriptions.values():
                 frame = wire.encode("SUBSCRIBE", subscription.headers, version=self.version)
@@ -275,8 +246,10 @@ class STOMPClient:
 
     def connection_ended(self) -> None:
         """Called by the connection when it has ended: by a goodbye, or by the other side."""
-        lost = self.close_reason is not None
-        comes_back = lost and self._recovery is not None and self._recovery.goes_on
+        reason = self.close_reason
+        if reason is not None:
+            _log.info("lost %s: %s", self.address, reason.Message)
+        comes_back = reason is not None and self._recovery is not None and self._recovery.goes_on
         self._say(ClientState.Reconnecting if comes_back else ClientState.Closed)
 
     def _say(self, state: ClientState) -> None:
@@ -431,6 +404,13 @@ class STOMPClient:
         Example:
             >>> receipt = client.message("/queue/Q", b"...", receipt=True)
         """
+        if id is None and transaction is None and receipt is False:
+            plain = {**headers, **kv_headers} if kv_headers else headers
+            connection = self._sendable()  # first, since another one may have another version
+            octets = self._encoder.encode(destination, plain, body)
+            if octets is not None:
+                connection.send(octets)
+                return None
         fields = {**headers, "destination": destination}
         if id is not None:
             fields["message-id"] = id
@@ -444,8 +424,9 @@ class STOMPClient:
     def _sendable(self) -> Connection:
         """The connection to send by: one that was lost comes back first, if it may."""
         connection = self._live()
-        if self._recovery is not None:
-            connection.notice_end()  # else a frame would go into a dead socket, unnoticed
+        if self._recovery is None:
+            return connection
+        connection.notice_end()  # else a frame would go into a dead socket, unnoticed
         while not connection.open and self._comes_back(connection, time.monotonic() + SEND_LIMIT):
             connection = self._live()
         return connection

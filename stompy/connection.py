@@ -91,18 +91,17 @@ class Connection:
         """
         if receipt is not None:
             self._expect(receipt)
-        self._send(data, time.monotonic() + SEND_LIMIT)
+        self._send(data, SEND_LIMIT)
 
-    def _send(self, data: bytes, deadline: float, *, last: bool = False) -> None:
-        if not self._sending.acquire(blocking=False) and not self._sending.acquire(
-            timeout=max(0.0, deadline - time.monotonic())
-        ):
+    def _send(self, data: bytes, limit: float, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if not self._sending.acquire(False) and not self._sending.acquire(timeout=limit):
             raise STOMPTimeout("another thread's frame is still on its way to the broker")
         try:
             if not self.open or (self._leaving and not last):
                 raise self.closed_error()
-            self._transport.send(data, deadline)
-            self.beat.sent(time.monotonic())
+            self._transport.send(data, now + limit)
+            self.beat.sent(now)
             return
         except STOMPClosed:
             raise
@@ -124,9 +123,7 @@ class Connection:
 
         What the broker sent before is taken in first: it is often an ERROR that says why.
         """
-        with contextlib.suppress(STOMPTimeout):
-            while self.open:
-                self._read(time.monotonic(), lambda: False)
+        self.notice_end()
         last = self.inbox[-1] if self.inbox else None
         if last is not None and last.Command == "ERROR":
             return STOMPClosed(f"the connection broke; the broker says: {error_text(last)}", last)
@@ -166,11 +163,7 @@ class Connection:
             except IndexError:
                 if self._ended():
                     return None
-            self._read(deadline, self.inbox.__len__)
-            # Octets that make no frame, heart-beats among them, do not put the deadline off.
-            late = deadline is not None and time.monotonic() > deadline
-            if late and self.open and not self.inbox:
-                raise STOMPTimeout("no frame came in time")
+            self._read_in_time(deadline, self.inbox.__len__)
 
     def _ended(self) -> bool:
         if self.open or self._reading or self.inbox:
@@ -190,12 +183,11 @@ class Connection:
         receipt._waiting = True
         try:
             while receipt._answer is None and self.open:
-                self._read(deadline, lambda: receipt._answer)
+                self._read_in_time(
+                    deadline, lambda: receipt._answer or self._unclear is not unclear
+                )
                 if self._unclear is not unclear and self._unclear is not None:
                     raise broker_error(self._unclear)
-                late = deadline is not None and time.monotonic() > deadline
-                if late and receipt._answer is None and self.open:
-                    raise STOMPTimeout("no frame came in time")
         except STOMPTimeout:
             raise STOMPTimeout(f"no receipt {str(receipt)!r} came in time") from None
         finally:
@@ -220,10 +212,21 @@ class Connection:
         try:
             # A peer that does not hear a goodbye is gone all the same.
             with contextlib.suppress(STOMPError):
-                self._send(data, deadline, last=True)
+                self._send(data, max(0.0, deadline - time.monotonic()), last=True)
                 self.wait_for(receipt, max(0.0, deadline - time.monotonic()))
         finally:
             self.close(None)
+
+    def _read_in_time(self, deadline: float | None, arrived: Callable[[], object]) -> None:
+        """`_read`; octets that bring nothing, heart-beats among them, do not put the deadline off.
+
+        Raises:
+            STOMPTimeout: the deadline has passed, `arrived` is not true, and more may come.
+        """
+        self._read(deadline, arrived)
+        late = deadline is not None and time.monotonic() > deadline
+        if late and self.open and not arrived():
+            raise STOMPTimeout("no frame came in time")
 
     def _read(self, deadline: float | None, arrived: Callable[[], object]) -> None:
         """Take the reading turn and read once, or wait while another thread reads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stompy import wire
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from stompy.connection import Connection
     from stompy.frame import STOMPFrame
     from stompy.tls import TLSOptions
+
+
+_log = logging.getLogger(__name__)
 
 
 class Session(NamedTuple):
@@ -71,8 +75,11 @@ class Connector:
             try:
                 connected, connection = self._connect_by_either_rule(address, headers, terms)
             except STOMPConnectError as error:
+                _log.info("%s", error.Message)
                 failures.append(error)
             else:
+                version, server = connected.get("version", "1.0"), connected.get("server", "")
+                _log.info("connected to %s by STOMP %s, server %r", address, version, server)
                 return Session(connected, connection, address, headers.get("client-id"))
         raise _all_failed(failures)
 

@@ -39,6 +39,10 @@ class AckId(str):
 
     source: weakref.ref[Connection] | None = None
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """In another process, or in a copy, it is plain text."""
+        return str, (str(self),)
+
 
 class STOMPFrame:
     """One frame: a command, headers and a body (STOMP 1.2, "STOMP Frames").
@@ -200,6 +204,10 @@ class STOMPFrame:
             other.Headers,
             other.Body,
         )
+
+    def __reduce__(self) -> tuple[type[STOMPFrame], tuple[str, dict[str, str], bytes]]:
+        """In another process, or in a copy, it is a frame that no client has received."""
+        return STOMPFrame, (self.Command, self.headers(), self.Body)
 
     __hash__ = None  # type: ignore[assignment]  # headers may change
 

@@ -33,6 +33,7 @@ class Terms(NamedTuple):
         limit: seconds for all phases together.
         heart_beat: how often we can send and how often we want to hear, in milliseconds; 0 never.
         context: for TLS; None for a stream without it.
+        server_hostname: whom the certificate has to name; None for the address's host.
         ws_headers: more headers of the HTTP request that opens a WebSocket.
         max_body, max_headers, max_header_line: the decoder's limits.
         trace: whom to tell of each frame; None for nobody, which costs nothing.
@@ -42,6 +43,7 @@ class Terms(NamedTuple):
     limit: float
     heart_beat: tuple[int, int] = (0, 0)
     context: ssl.SSLContext | None = None
+    server_hostname: str | None = None
     ws_headers: Mapping[str, str] = {}
     max_body: int = wire.MAX_BODY
     max_headers: int = wire.MAX_HEADERS
@@ -135,7 +137,8 @@ def _open(address: Address, terms: Terms, deadline: float) -> Transport:
 def _secure(transport: Transport, address: Address, terms: Terms, deadline: float) -> Transport:
     """TLS and WebSocket on top of the socket, where they are wanted."""
     if terms.context is not None:
-        transport = _start_tls(transport, terms.context, address, deadline)
+        host = terms.server_hostname or address.host
+        transport = _start_tls(transport, terms.context, host, address, deadline)
     if not address.websocket:
         return transport
     from stompy.websocket import WebSocketTransport  # needs a library of the extra `ws`
@@ -147,17 +150,17 @@ def _secure(transport: Transport, address: Address, terms: Terms, deadline: floa
 
 
 def _start_tls(
-    raw: Transport, context: ssl.SSLContext, address: Address, deadline: float
+    raw: Transport, context: ssl.SSLContext, host: str, address: Address, deadline: float
 ) -> Transport:
     import ssl
 
-    transport = TLSTransport(raw, context, address.host)
+    transport = TLSTransport(raw, context, host)
     try:
         transport.handshake(deadline)
     except ssl.SSLCertVerificationError as error:
         _fail(
             f"the certificate of {address} is not accepted: {error.verify_message}",
-            "name its authority by ca_file=…, or the host that the certificate names",
+            "name its authority by ca_file=…, or by server_hostname=… the host that it names",
             address,
             "tls",
             error,

@@ -37,9 +37,13 @@ class TLSOptions(NamedTuple):
         Raises:
             STOMPError: the options contradict each other, or a file cannot be used.
         """
+        files = self.cert_file or self.key_file or self.ca_file or self.key_password
+        if self.tls is False and (wanted or files):
+            raise STOMPError("tls=False, but the address or a certificate asks for TLS")
+        if not (self.tls or wanted or files):
+            return None
         import ssl  # takes a while, and most connections in a notebook are plain
 
-        files = self.cert_file or self.key_file or self.ca_file or self.key_password
         if isinstance(self.tls, ssl.SSLContext):
             if files or not (self.check_hostname and self.verify):
                 raise STOMPError(
@@ -47,10 +51,6 @@ class TLSOptions(NamedTuple):
                     hint="set up the context, or leave it to tls=True",
                 )
             return self.tls
-        if self.tls is False and (wanted or files):
-            raise STOMPError("tls=False, but the address or a certificate asks for TLS")
-        if not (self.tls or wanted or files):
-            return None
         return self._new_context()
 
     def _new_context(self) -> ssl.SSLContext:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 READ_SIZE = 64 * 1024
 
+BURST = 100
+"""So many frames in close succession are a burst."""
+BURST_GAP = 0.0002
+"""Seconds between two of them at the most."""
+BURST_PAUSE = 0.002
+"""Seconds after the last one until the burst is over."""
+
 _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
@@ -82,7 +89,7 @@ class SocketTransport:
             data = begun[sum(written) :] + data
         written = []
         self._begun = data, written
-        rest = memoryview(data)
+        rest: bytes | memoryview = data
         while rest:
             try:
                 # One call into C, since an interrupt is raised between two: it would come between
@@ -91,7 +98,9 @@ class SocketTransport:
             except BlockingIOError:
                 self._wait(selectors.EVENT_WRITE, deadline)
             else:
-                rest = rest[written[-1] :]
+                if written[-1] == len(rest):
+                    break
+                rest = memoryview(rest)[written[-1] :]
         self._begun = None
 
     def readable(self) -> bool:
@@ -113,6 +122,47 @@ class SocketTransport:
         with _Selector() as selector:
             selector.register(self._socket, event)
             return bool(selector.select(timeout))
+
+
+class TCPTransport(SocketTransport):
+    """A `Transport` over TCP, where the frames of a burst share segments.
+
+    A segment for each frame costs several times what the rest of sending one does. So the kernel
+    may gather small frames (Nagle's algorithm) as long as many are sent in close succession; a
+    thread that lives as long as the burst sees to it that the last of them leaves, too. At all
+    other times each frame leaves at once.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._gathers = False
+        self._sent_at = 0.0  # when the newest frame was
+        self._streak = 0  # how many frames before it were sent in close succession
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        now = time.monotonic()
+        if now - self._sent_at > BURST_GAP:
+            self._streak = 0
+        else:
+            self._streak += 1
+            if self._streak >= BURST and not self._gathers:
+                self._gather()
+        self._sent_at = now
+        super().send(data, deadline)
+
+    def _gather(self) -> None:
+        self._gathers = True
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        threading.Thread(target=self._end_burst, name="stompy-burst", daemon=True).start()
+
+    def _end_burst(self) -> None:
+        """Wait until nothing is sent any more, and have the kernel send what it has gathered."""
+        while time.monotonic() - self._sent_at < BURST_PAUSE:
+            time.sleep(BURST_PAUSE)
+        with contextlib.suppress(OSError):  # it may be closed by now
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._gathers = False
 
 
 class TLSTransport:
@@ -205,7 +255,7 @@ def turn_to_write(lock: threading.Lock, deadline: float | None) -> Iterator[None
         lock.release()
 
 
-def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
+def open_tcp(host: str, port: int, deadline: float) -> TCPTransport:
     """Connect to the first of the host's addresses (IPv6 or IPv4) that answers.
 
     Each has its share of the time: one that swallows connections leaves enough for the others.
@@ -227,8 +277,7 @@ def open_tcp(host: str, port: int, deadline: float) -> SocketTransport:
             continue
         try:
             _connect(sock, where, (deadline - time.monotonic()) / left)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return SocketTransport(sock)
+            return TCPTransport(sock)
         except OSError as error:
             failure = error
     if isinstance(failure, TimeoutError):
