@@ -146,15 +146,18 @@ class TCPTransport(SocketTransport):
             self._streak = 0
         else:
             self._streak += 1
-            if self._streak >= BURST and not self._gathers:
-                self._gather()
         self._sent_at = now
+        if self._streak >= BURST and not self._gathers:
+            self._gather()
         super().send(data, deadline)
 
     def _gather(self) -> None:
         self._gathers = True
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        threading.Thread(target=self._end_burst, name="stompy-burst", daemon=True).start()
+        try:
+            threading.Thread(target=self._end_burst, name="stompy-burst", daemon=True).start()
+        except RuntimeError:  # at the interpreter's end none starts: each frame leaves at once
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _end_burst(self) -> None:
         """Wait until nothing is sent any more, and have the kernel send what it has gathered."""

@@ -16,11 +16,19 @@ import pytest
 
 from stompy import transport, wire
 from stompy.errors import STOMPTimeout
-from stompy.transport import SocketTransport, TLSTransport, Transport, open_tcp, open_unix
+from stompy.transport import (
+    SocketTransport,
+    TCPTransport,
+    TLSTransport,
+    Transport,
+    open_tcp,
+    open_unix,
+)
 from stompy.websocket import WebSocketTransport
 from tests.certificates import HOST, client_context
 from tests.unit.ends import WebSocketEnd, tls_end
 from tests.unit.peer import TIMEOUT, Background, dead_port, waiting
+from tests.unit.waiting import until
 
 LARGE = b"0123456789" * 400_000
 """More than a socket's buffers hold."""
@@ -64,6 +72,16 @@ def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
 def only(*made: Callable[..., Ends]) -> pytest.MarkDecorator:
     """For what does not hold for all kinds."""
     return pytest.mark.parametrize("ends", made, indirect=True, ids=lambda made: made.__name__)
+
+
+def read_until(sock: Any, end: bytes) -> bytes:
+    """What comes up to `end`, which has to come."""
+    received = b""
+    while not received.endswith(end):
+        portion = sock.recv(65536)
+        assert portion, f"the stream ended before {end!r}"
+        received += portion
+    return received
 
 
 def read_all(sock: Any, size: int) -> bytes:
@@ -356,10 +374,96 @@ def test_open_tcp_connects(listener: socket.socket) -> None:
     stream.close()
 
 
-def test_small_frames_are_not_held_back(listener: socket.socket) -> None:
-    stream = open_tcp("127.0.0.1", listener.getsockname()[1], soon())
-    assert stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+# -- bursts over TCP -----------------------------------------------------------------------------
+
+
+def gathers(stream: TCPTransport) -> bool:
+    """Whether the kernel may hold a small frame back until there are more."""
+    return not stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.fixture
+def tcp(listener: socket.socket) -> Iterator[tuple[TCPTransport, socket.socket]]:
+    """A transport over TCP, and the socket at its other end."""
+    with contextlib.closing(open_tcp(*listener.getsockname(), soon())) as stream:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(TIMEOUT)
+            yield stream, accepted
+
+
+def test_a_few_small_frames_are_not_held_back(tcp: tuple[TCPTransport, socket.socket]) -> None:
+    stream, _ = tcp
+    for _ in range(transport.BURST // 2):
+        stream.send(b"x", soon())
+        assert not gathers(stream)
+
+
+def test_frames_that_come_now_and_then_are_never_held_back(
+    tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, _ = tcp
+    monkeypatch.setattr(transport, "BURST_GAP", -1.0)  # no two are in close succession
+    for _ in range(transport.BURST * 2):
+        stream.send(b"x", soon())
+        assert not gathers(stream)
+
+
+def test_frames_of_a_burst_share_segments_and_the_last_one_leaves_soon(
+    tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, end = tcp
+    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)  # however slow this machine is
+    frames = transport.BURST * 3
+    for _ in range(frames):
+        stream.send(b"x", soon())
+        if gathers(stream):
+            break
+    else:
+        pytest.fail("the burst was not noticed")
+    stream.send(b"the last", soon())
+    assert read_until(end, b"the last")
+    until(lambda: not gathers(stream))
+
+
+def test_a_second_burst_is_one_too(
+    tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, _ = tcp
+    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
+    for _ in range(2):
+        for _ in range(transport.BURST + 1):
+            stream.send(b"x", soon())
+        assert stream._gathers
+        until(lambda: not stream._gathers)
+
+
+def test_a_stream_that_is_closed_in_a_burst_leaves_no_thread(
+    tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, _ = tcp
+    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
+    for _ in range(transport.BURST + 1):
+        stream.send(b"x", soon())
     stream.close()
+    until(lambda: not any(thread.name == "stompy-burst" for thread in threading.enumerate()))
+
+
+def test_a_burst_goes_on_where_no_thread_can_be_started(
+    tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    stream, _ = tcp
+    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(transport.BURST * 2):
+        stream.send(b"x", soon())
+    assert not gathers(stream)
+
+
+# -- connecting ----------------------------------------------------------------------------------
 
 
 def test_a_port_nobody_listens_at_is_what_the_operating_system_says() -> None:
