@@ -592,7 +592,8 @@ class STOMPClient:
         """Say that a message was not processed (STOMP 1.2, "NACK"); as `ack`.
 
         What the broker does with it differs: RabbitMQ queues it again, ActiveMQ sends it to its
-        dead letter queue, Artemis drops it. STOMP 1.0 has no NACK.
+        dead letter queue (and takes none in a transaction), Artemis drops it. STOMP 1.0 has no
+        NACK.
         """
         if self.version == "1.0":
             raise STOMPProtocolError("STOMP 1.0 has no NACK", hint="leave it unacknowledged")

@@ -1,4 +1,7 @@
-"""The client against real brokers: what a program relies on holds for each of them."""
+"""The client against real brokers: what a program relies on holds for each of them.
+
+What the contract promises word by word is in test_contract.py.
+"""
 
 import threading
 from collections.abc import Callable
@@ -100,45 +103,6 @@ def test_a_topic_gives_each_message_to_all_subscribers(connect: Connect, topic: 
     for number in range(5):
         sender.message(topic, str(number))
     assert received(first, 5) == received(second, 5) == list("01234")
-
-
-def test_a_receipt_is_awaited_by_a_loop(connect: Connect, queue: str) -> None:
-    client = connect()
-    receipt = client.message(queue, b"...", receipt=True)
-    assert isinstance(receipt, str)
-    confirm(client, receipt)
-
-
-def test_a_receipt_id_of_ones_own_is_kept(connect: Connect, queue: str) -> None:
-    client = connect()
-    assert client.message(queue, b"...", receipt="my-own-id") == "my-own-id"
-    frame = client.recv(timeout=WAIT)
-    assert frame is not None
-    assert (frame.Command, frame["receipt-id"]) == ("RECEIPT", "my-own-id")
-
-
-def test_recv_says_when_nothing_came_and_loses_nothing(connect: Connect, topic: str) -> None:
-    client = connect()
-    subscribe(client, topic)
-    with pytest.raises(STOMPTimeout):
-        client.recv(timeout=0.05)
-    client.message(topic, "late")
-    assert received(client, 1) == ["late"]
-
-
-def test_a_loop_ends_with_what_the_callback_returns(connect: Connect, queue: str) -> None:
-    client = connect()
-    for number in range(3):
-        client.message(queue, str(number))
-    client.subscribe(queue)
-    seen = []
-
-    def third(_: STOMPClient, frame: STOMPFrame, label: str) -> str | None:
-        seen.append(frame.text)
-        return label if len(seen) == 3 else None
-
-    assert client.loop(third, label="done", timeout=WAIT) == "done"
-    assert seen == ["0", "1", "2"]
 
 
 def test_iteration_ends_when_another_thread_disconnects(connect: Connect, queue: str) -> None:
@@ -265,18 +229,6 @@ def test_an_ack_in_an_aborted_transaction_does_not_count(connect: Connect, queue
     confirm(client, transaction.abort(receipt=True))
     client.disconnect()
     assert left_in(connect, queue) == ["kept"]
-
-
-def test_unsubscribe_ends_the_messages_of_that_subscription_alone(
-    connect: Connect, topic: str
-) -> None:
-    client = connect()
-    ended = subscribe(client, f"{topic}.ended")
-    subscribe(client, f"{topic}.kept")
-    client.unsubscribe(ended)
-    client.message(f"{topic}.ended", "unheard")
-    client.message(f"{topic}.kept", "heard")
-    assert received(client, 1) == ["heard"]
 
 
 def test_beats_keep_a_quiet_connection_alive(connect: Connect, server: Server, topic: str) -> None:
