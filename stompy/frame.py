@@ -207,7 +207,8 @@ class STOMPFrame:
 
     def __reduce__(self) -> tuple[type[STOMPFrame], tuple[str, dict[str, str], bytes]]:
         """In another process, or in a copy, it is a frame that no client has received."""
-        return STOMPFrame, (self.Command, self.headers(), self.Body)
+        headers = {name: str(value) for name, value in self.Headers.items()}
+        return STOMPFrame, (self.Command, headers, self.Body)
 
     __hash__ = None  # type: ignore[assignment]  # headers may change
 

@@ -1,18 +1,31 @@
-"""Fixtures of the tests for the Jupyter side."""
+"""Fixtures: of the client's tests the first, the others of those for the Jupyter side."""
 
 import contextlib
 import gc
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from stompy import STOMPFrame, wire
+from stompy import STOMPClient, STOMPFrame, wire
 from stompy.broker import Broker
+from tests.unit.peer import TIMEOUT
 from tests.unit.waiting import until
+
+TAKE: dict[str, Callable[[STOMPClient], Any]] = {
+    "recv": lambda client: client.recv(TIMEOUT),
+    "iteration": lambda client: next(iter(client)),
+    "loop": lambda client: client.loop(lambda _, frame: frame, timeout=TIMEOUT),
+}
+
+
+@pytest.fixture(params=TAKE.values(), ids=TAKE)
+def take(request: pytest.FixtureRequest) -> Callable[[STOMPClient], Any]:
+    """Each of the ways to take the next frame of a client."""
+    return request.param  # type: ignore[no-any-return]
 
 
 def our_threads() -> list[threading.Thread]:

@@ -31,8 +31,10 @@ from stompy.transport import SocketTransport
 from tests.unit.ends import WAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
+
+    from stompy import STOMPFrame
 
 Script = Callable[["Link"], object]
 
@@ -78,6 +80,16 @@ def message(body: bytes, *lines: str) -> bytes:
     return raw("MESSAGE", *usual, *([] if mine else ["subscription:1"]), *lines, body=body)
 
 
+def bodies(frames: Iterable[STOMPFrame]) -> list[bytes]:
+    """Those of frames that a client has received."""
+    return [frame.Body for frame in frames]
+
+
+def commands(frames: Iterable[Received]) -> list[str]:
+    """Those of frames that a peer has received."""
+    return [frame.command for frame in frames]
+
+
 class Link:
     """The peer's end of one connection. Whatever goes wrong here is an AssertionError.
 
@@ -114,10 +126,14 @@ class Link:
         self.send(raw("CONNECTED", *([] if version == "1.0" else [f"version:{version}"]), *lines))
         return connect
 
+    def take(self, octets: bytes) -> None:
+        """Take these octets, which need not be a frame that a client may send."""
+        taken = self._file.read(len(octets))
+        assert taken == octets, f"expected {octets!r}, not {taken!r}"
+
     def beat(self) -> None:
         """Take a heart-beat."""
-        octet = self._file.read(1)
-        assert octet == b"\n", f"expected a heart-beat, not {octet!r}"
+        self.take(b"\n")
 
     def serve(self) -> None:
         """Answer what asks for a receipt, until the client closes."""
@@ -316,32 +332,64 @@ class Peer:
             raise failure
 
 
+def nothing(_: Link) -> None:
+    """A script without a line."""
+
+
+def sends(*octets: bytes, then: Script = nothing) -> Script:
+    """A script that sends `octets` as soon as the session is there, then does `then`."""
+
+    def script(link: Link) -> None:
+        link.send(*octets)
+        then(link)
+
+    return script
+
+
+def delivers(*bodies: bytes, then: Script = nothing) -> Script:
+    """A script that answers SUBSCRIBE by messages with the ack headers ack1, ack2, …"""
+
+    def script(link: Link) -> None:
+        subscription = f"subscription:{link.expect('SUBSCRIBE').headers['id']}"
+        for number, body in enumerate(bodies, 1):
+            link.send(message(body, subscription, f"ack:ack{number}", f"n:{number}"))
+        then(link)
+
+    return script
+
+
+def conversation(script: Script = nothing, version: str = "1.2", *lines: str) -> Script:
+    """A whole one: `Link.accept` with these arguments, `script`, then `Link.serve`."""
+
+    def whole(link: Link) -> None:
+        link.accept(version, *lines)
+        script(link)
+        link.serve()
+
+    return whole
+
+
 @contextlib.contextmanager
 def session(
-    script: Script = lambda link: None,
+    script: Script = nothing,
     *,
     version: str = "1.2",
     lines: Sequence[str] = (),
     by: str = "tcp",
     **arguments: Any,
 ) -> Iterator[tuple[stompy.STOMPClient, Peer]]:
-    """A client and the peer it is connected to: `script`, then `Link.serve`.
+    """A client and the peer it is connected to, which plays a `conversation`.
 
     Args:
-        version, lines: of CONNECTED; see `Link.accept`.
+        script, version, lines: of the conversation.
         by: which of the `WAYS` the client takes.
         arguments: more for `stompy.connect`.
     """
-
-    def conversation(link: Link) -> None:
-        link.accept(version, *lines)
-        script(link)
-        link.serve()
-
+    whole = conversation(script, version, *lines)
     way = WAYS[by]
     with (
         way.listener() as listener,
-        Peer(conversation, listener=listener, wrap=way.wrap) as peer,
+        Peer(whole, listener=listener, wrap=way.wrap) as peer,
         stompy.connect(way.address(listener), **way.options(), **arguments) as client,
     ):
         yield client, peer
@@ -359,6 +407,11 @@ def sent_one(action: Callable[[stompy.STOMPClient], object], *, version: str = "
     frames = sent(action, version=version)
     assert len(frames) == 1, frames
     return frames[0]
+
+
+def acks(peer: Peer) -> list[str]:
+    """The ids that ACK frames named."""
+    return [frame.headers["id"] for frame in peer.frames if frame.command == "ACK"]
 
 
 class Background:

@@ -76,6 +76,28 @@ def scripted(*answers: bytes | BaseException) -> tuple[Connection, ScriptedTrans
     return Connection(transport, FrameDecoder("1.2")), transport  # type: ignore[arg-type]
 
 
+@contextlib.contextmanager
+def readers(link: Connection, count: int = 1) -> Iterator[list[Background]]:
+    """Threads that take a frame each: the first waits at the socket, the others for their turn."""
+    in_line = threading.Semaphore(0)
+    wait = link._turn.wait
+
+    def observed(timeout: float | None = None) -> bool:
+        in_line.release()  # its lock is held until it waits: who takes the lock comes after that
+        return wait(timeout)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        at_the_socket = waiting(patch)
+        patch.setattr(link._turn, "wait", observed)
+        threads = [Background(link.next_frame, None) for _ in range(count)]
+        stack.enter_context(threads[0])
+        assert at_the_socket.wait(TIMEOUT)
+        for thread in threads[1:]:
+            stack.enter_context(thread)
+            assert in_line.acquire(timeout=TIMEOUT)
+        yield threads
+
+
 def soon() -> float:
     return time.monotonic() + TIMEOUT
 
@@ -136,29 +158,20 @@ def test_heartbeats_do_not_put_off_a_timeout() -> None:
         link.next_frame(0.01)
 
 
-def test_a_second_reader_times_out_while_the_first_waits(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_reader_times_out_while_the_first_waits(ends: Ends) -> None:
     link, theirs = ends
-    first_waits = waiting(monkeypatch)
-    with Background(link.next_frame, None) as first:
-        assert first_waits.wait(TIMEOUT)
+    with readers(link) as (first,):
         with pytest.raises(STOMPTimeout):
             link.next_frame(0.02)
         theirs.sendall(message(b"hello"))
         assert first.result().Body == b"hello"
 
 
-def test_two_readers_get_two_frames_that_come_at_once(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_readers_get_two_frames_that_come_at_once(ends: Ends) -> None:
     link, theirs = ends
-    first_waits = waiting(monkeypatch)
-    with Background(link.next_frame, None) as first:
-        assert first_waits.wait(TIMEOUT)
-        with Background(link.next_frame, None) as second:
-            theirs.sendall(message(b"1") + message(b"2"))
-            assert {first.result().Body, second.result().Body} == {b"1", b"2"}
+    with readers(link, 2) as (first, second):
+        theirs.sendall(message(b"1") + message(b"2"))
+        assert {first.result().Body, second.result().Body} == {b"1", b"2"}
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -228,14 +241,11 @@ def test_the_first_reason_to_close_stays(ends: Ends) -> None:
     assert link.close_reason is reason
 
 
-def test_closing_wakes_all_readers(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_wakes_all_readers(ends: Ends) -> None:
     link, _ = ends
-    first_waits = waiting(monkeypatch)
-    with Background(link.next_frame, None) as first:
-        assert first_waits.wait(TIMEOUT)
-        with Background(link.next_frame, None) as second:
-            link.close(None)
-            assert (first.result(), second.result()) == (None, None)
+    with readers(link, 2) as (first, second):
+        link.close(None)
+        assert (first.result(), second.result()) == (None, None)
 
 
 def test_closing_wakes_a_writer(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,13 +432,9 @@ def test_an_interrupted_goodbye_closes_all_the_same(interrupted: int) -> None:
     assert transport.closed
 
 
-def test_leaving_wakes_a_reader_of_a_silent_peer(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leaving_wakes_a_reader_of_a_silent_peer(ends: Ends) -> None:
     link, _ = ends
-    reader_waits = waiting(monkeypatch)
-    with Background(link.next_frame, None) as reading:
-        assert reader_waits.wait(TIMEOUT)
+    with readers(link) as (reading,):
         link.leave(b"DISCONNECT\n\n\0", "bye", time.monotonic() + 0.05)
         assert reading.result() is None
 
@@ -546,13 +552,9 @@ def test_no_beat_follows_the_goodbye(ends: Ends) -> None:
     assert theirs.recv(100) == b""
 
 
-def test_a_silent_peer_is_given_up_and_its_reader_is_woken(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_peer_is_given_up_and_its_reader_is_woken(ends: Ends) -> None:
     link, _ = ends
-    reader_waits = waiting(monkeypatch)
-    with Background(link.next_frame, None) as reading:
-        assert reader_waits.wait(TIMEOUT)
+    with readers(link) as (reading,):
         idle(link, 3.1, receive_ms=1000)
         link.pulse()
         assert reading.result() is None

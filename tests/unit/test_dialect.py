@@ -4,6 +4,7 @@ import pytest
 
 from stompy import STOMPError
 from stompy.dialect import dialect_of
+from tests.unit.peer import session
 
 SERVERS = {
     "RabbitMQ/3.10.8": ("prefetch-count", None, "id"),
@@ -41,6 +42,28 @@ def test_a_durable_subscription_of_rabbitmq_is_named_by_its_id() -> None:
 def test_activemq_wants_to_know_whose_durable_subscription_it_is() -> None:
     with pytest.raises(STOMPError, match="for a client-id, and there is none"):
         dialect_of("ActiveMQ/5").subscribe_headers(None, None, "mine")
+
+
+DURABLE: dict[str, tuple[dict[str, str], list[dict[str, str]]]] = {
+    "RabbitMQ/3": (
+        {"id": "mine", "durable": "true", "auto-delete": "false", "prefetch-count": "10"},
+        [{"id": "mine", "durable": "true", "auto-delete": "false"}],
+    ),
+    "ActiveMQ/5": (
+        {"id": "1", "activemq.subscriptionName": "mine", "activemq.prefetchSize": "10"},
+        [{"id": "1"}, {"id": "1", "activemq.subscriptionName": "mine"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("server", DURABLE)
+def test_a_client_says_durable_and_prefetch_in_the_words_of_its_broker(server: str) -> None:
+    subscribe, unsubscribe = DURABLE[server]
+    with session(lines=[f"server:{server}"], headers={"client-id": "me"}) as (client, peer):
+        sub_id = client.subscribe("/topic/T", durable="mine", prefetch=10)
+        client.unsubscribe(sub_id, delete=True)
+    assert peer.frames[1].headers == {"destination": "/topic/T", "ack": "auto", **subscribe}
+    assert [frame.headers for frame in peer.frames[2:-1]] == unsubscribe
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """A frame as a value."""
 
+import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 
 from stompy.errors import STOMPBodyError, STOMPProtocolError
 from stompy.frame import AckMode, STOMPFrame, charset_of
+from tests.unit.peer import TIMEOUT, delivers, session
 
 
 def with_body(body: bytes, content_type: str | None = None) -> STOMPFrame:
@@ -198,3 +201,23 @@ def test_the_headers_of_a_received_frame_are_its_own() -> None:
     frame.Headers = {"c": "4"}
     assert (frame["c"], "a" in frame) == ("4", False)
     assert other.headers() == {"a": "1"}
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda frame: pickle.loads(pickle.dumps(frame))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_received_frame_can_be_copied_and_sent_to_another_process(
+    duplicate: Callable[[STOMPFrame], STOMPFrame], read_before: bool
+) -> None:
+    with session(delivers(b"body")) as (client, _):
+        client.subscribe("/queue/Q", ack_mode="client-individual", send_acks=False)
+        frame = client.recv(TIMEOUT)
+        assert frame is not None
+        if read_before:
+            assert frame.Headers["ack"] == "ack1"
+        assert duplicate(frame) == frame
+        assert type(duplicate(frame)["ack"]) is str
+        client.ack(duplicate(frame))  # it says all that is needed for that

@@ -12,6 +12,7 @@ import pytest
 
 import stompy
 from stompy import STOMPConnectError, STOMPError, STOMPProtocolError
+from stompy.client import CONNECT_LIMIT
 from stompy.transport import SocketTransport
 from tests.unit.peer import (
     TIMEOUT,
@@ -281,6 +282,14 @@ def test_silence() -> None:
     assert 0.3 <= time.monotonic() - begin < TIMEOUT
     assert "sent no CONNECTED within 0.3 s" in str(error)
     assert error.phase == "handshake"
+
+
+def test_silence_is_given_up_also_when_no_timeout_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 0 < CONNECT_LIMIT < 30
+    monkeypatch.setattr("stompy.client.CONNECT_LIMIT", 0.1)
+    assert "within 0.1 s" in str(failure(Link.stay_silent, timeout=None))
 
 
 def test_heartbeats_instead_of_connected_do_not_put_off_the_timeout(

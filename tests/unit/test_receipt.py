@@ -146,6 +146,19 @@ def test_a_receipt_is_lost_with_its_connection() -> None:
         assert receipt.outcome is ReceiptOutcome.Lost
 
 
+def test_a_confirmation_that_comes_during_disconnect_counts() -> None:
+    def script(link: Link) -> None:
+        receipts = [link.expect(command).headers["receipt"] for command in ("SEND", "DISCONNECT")]
+        link.send(*map(confirmed, receipts))
+
+    with session(script) as (client, _):
+        receipt = ask(client)
+        client.disconnect()
+        assert receipt.outcome is ReceiptOutcome.Confirmed
+        receipt.wait(0)
+        assert client.recv() is None
+
+
 def test_one_thread_waits_while_another_reads() -> None:
     def script(link: Link) -> None:
         link.send(message(b"1"))

@@ -18,6 +18,7 @@ from stompy import (
     STOMPError,
     STOMPFrame,
     STOMPTimeout,
+    wire,
 )
 from tests.unit.peer import TIMEOUT, Background, Link, Peer, Script, message, raw
 
@@ -149,13 +150,18 @@ def test_a_send_brings_the_connection_back() -> None:
     assert [frame.command for frame in peer.frames].count("SEND") == 1
 
 
-def test_an_ack_of_an_earlier_connection_is_not_sent_and_a_warning_says_so() -> None:
+@pytest.mark.parametrize("by", ["the frame", "its header"])
+@pytest.mark.parametrize("place", [0, 1], ids=["a new kind of frame", "one of several alike"])
+def test_an_ack_of_an_earlier_connection_is_not_sent_and_a_warning_says_so(
+    by: str, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LEARN_AFTER", 1)
     old = message(b"old", "subscription:1", "ack:old")
     new = message(b"new", "subscription:1", "ack:new")
 
     def first(link: Link) -> None:
         link.expect("SUBSCRIBE")
-        link.send(old)
+        link.send(old + old)
         link.half_close()
 
     def second(link: Link) -> None:
@@ -165,10 +171,11 @@ def test_an_ack_of_an_earlier_connection_is_not_sent_and_a_warning_says_so() -> 
 
     with client_of(accepts(first), accepts(second)) as (client, peer, _):
         client.subscribe("/queue/Q", "client-individual", send_acks=False, id="1")
-        frames = [client.recv(TIMEOUT), client.recv(TIMEOUT)]
+        frames = [client.recv(TIMEOUT) for _ in range(3)]
+        said = [frame if by == "the frame" else frame["ack"] for frame in frames]
         with pytest.warns(UserWarning, match="ACK of a message of an earlier connection"):
-            assert client.ack(frames[0]) is None
-        client.ack(frames[1])
+            assert client.ack(said[place]) is None
+        client.ack(said[2])
         client.disconnect()
     acks = [frame.headers["id"] for frame in peer.frames if frame.command == "ACK"]
     assert acks == ["new"]

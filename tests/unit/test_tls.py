@@ -243,6 +243,16 @@ def test_a_broker_nobody_vouches_for_is_refused_and_the_error_says_so() -> None:
     assert peer.frames == [], "something was said to a stranger"
 
 
+def test_a_list_goes_on_from_a_broker_nobody_vouches_for_to_the_next() -> None:
+    with (
+        listening() as stranger,
+        Peer(hello) as good,
+        connected([url(stranger), good.address], passcode=PASSWORD) as client,
+    ):
+        assert client.BrokerAddress == good.address
+    assert stranger.frames == []
+
+
 def test_a_broker_of_another_name_is_refused_and_the_error_names_both(files: Files) -> None:
     error = refused(listening(host="other.example"), ca_file=files.ca)
     assert error.phase == "tls"

@@ -7,7 +7,7 @@ import pytest
 
 import stompy
 from stompy import STOMPClient, STOMPClosed, STOMPError, STOMPTransaction
-from tests.unit.peer import TIMEOUT, Link, Received, message, sent, session
+from tests.unit.peer import TIMEOUT, Link, Received, commands, message, sent, session
 
 
 def said(action: Callable[[STOMPTransaction], object], **arguments: Any) -> list[Received]:
@@ -17,10 +17,6 @@ def said(action: Callable[[STOMPTransaction], object], **arguments: Any) -> list
     for frame in frames:
         assert frame.headers["transaction"] == begin.headers["transaction"]
     return frames
-
-
-def commands(frames: list[Received]) -> list[str]:
-    return [frame.command for frame in frames]
 
 
 def test_the_client_module_exports_the_class_too() -> None:

@@ -74,7 +74,8 @@ def test_names_and_values_are_escaped_as_the_version_says(version: str, escaped:
 
 
 @pytest.mark.parametrize(
-    ("command", "version"), [("SEND", "1.0"), ("CONNECT", "1.2"), ("CONNECTED", "1.2")]
+    ("command", "version"),
+    [("SEND", "1.0"), ("CONNECT", "1.2"), ("STOMP", "1.2"), ("CONNECTED", "1.2")],
 )
 def test_nothing_is_escaped_in_1_0_and_in_the_handshake(command: str, version: str) -> None:
     octets = encode(command, {"passcode": "a:b\\c"}, version=version)
@@ -205,9 +206,10 @@ def test_a_content_length_that_is_no_number_or_none_too_large_is_an_error(length
         decode(f"MESSAGE\ncontent-length:{length}\n\nabcde\0".encode())
 
 
-def test_the_first_of_two_content_lengths_counts() -> None:
-    octets = b"MESSAGE\ncontent-length:5\ncontent-length:2\n\nabcde\0"
-    assert decode_one(octets).Body == b"abcde"
+@pytest.mark.parametrize("second", [b"5", b"2", b"5x"])
+def test_the_first_of_two_content_lengths_counts(second: bytes) -> None:
+    octets = b"MESSAGE\ncontent-length:5\ncontent-length:" + second + b"\n\nab\0de\0"
+    assert decode_one(octets).Body == b"ab\0de"
 
 
 # -- the head ------------------------------------------------------------------------------------
