@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import re
@@ -27,7 +28,7 @@ from stompy.errors import (
 from stompy.frame import AckId, AckMode, STOMPFrame, header_texts, payload
 from stompy.handshake import Terms
 from stompy.receipt import Receipt
-from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, policy_of
+from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, States, policy_of
 from stompy.subscription import STOMPSubscription
 from stompy.tls import StrPath, TLSOptions
 from stompy.trace import Trace
@@ -61,6 +62,9 @@ _ANSWER_HEADERS = {
 }
 """The headers of ACK and NACK, and which header of MESSAGE each is taken from."""
 
+_OF_SUBSCRIBE = {"ack": "ack_mode=", "destination": "dest", "id": "id=", "receipt": "receipt="}
+"""Headers of SUBSCRIBE that are said by an argument, and by which."""
+
 CONNECT_LIMIT = 8.0
 """Seconds that one address may take to answer CONNECT, all phases together."""
 HEART_BEAT = (10_000, 10_000)
@@ -82,6 +86,29 @@ def connect(addr_list: Any, **args: Any) -> STOMPClient:
     client = STOMPClient()
     client.connect(addr_list, **args)
     return client
+
+
+def _need_destination(destination: object) -> None:
+    if not destination or not isinstance(destination, str):
+        raise STOMPProtocolError(f"{destination!r} is no destination", hint='"/queue/Q"')
+
+
+def _refuse(headers: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
+    """Refuse headers that are said by an argument: one of both would be lost."""
+    for name, argument in arguments.items():
+        if name in headers:
+            raise STOMPError(f"{name!r} among the headers", hint=f"say it by {argument}")
+
+
+def _tell(
+    ref: weakref.ref[STOMPClient],
+    on_state: Callable[[STOMPClient, ClientState], object],
+    state: ClientState,
+) -> None:
+    """Call back, unless the client was forgotten; it must not keep itself alive by this."""
+    client = ref()
+    if client is not None:
+        on_state(client, state)
 
 
 class STOMPClient:
@@ -117,12 +144,11 @@ class STOMPClient:
         self._sends_acks = False  # whether one of the subscriptions so far wanted that
         self._ids = itertools.count(1)
         self._recovery: Recovery | None = None
-        self._on_state: Callable[[STOMPClient, ClientState], None] | None = None
-        self._saying = threading.RLock()
+        self._states = States()
+        self._changing = threading.Lock()  # held while another connection becomes the client's
         # Held while a subscription is entered and sent, so that one is not sent twice, by
         # `subscribe` and by what brings a lost connection back.
         self._subscribing = threading.RLock()
-        self.state = ClientState.Closed
 
     # -- connecting and leaving --------------------------------------------------------------
 
@@ -182,8 +208,8 @@ class STOMPClient:
             reconnect: True, or a `ReconnectPolicy`, to come back after the connection was lost:
                 with all subscriptions, in whichever thread receives or sends next. Iteration and
                 `loop` go on. It gives up when the broker refuses the login.
-            on_state: is called with the client and the new `ClientState` at each change, in the
-                thread that has noticed it.
+            on_state: is called with the client and the new `ClientState` at each change, one
+                after the other, in a thread that has noticed one. It may use the client.
             trace: is called with a `TracedFrame` for each frame and heart-beat, both ways, in the
                 thread that sends or reads it; with its octets and time, the passcode masked. It
                 has to be quick, and must not use the client.
@@ -218,51 +244,66 @@ class STOMPClient:
         policy = policy_of(reconnect)
         if policy and any(address.sock for address in addresses):
             raise STOMPError("a given socket cannot be connected again", hint="give an address")
+        with self._changing:
+            if self._recovery is not None:
+                self._recovery.stop()
+        self._states.change(ClientState.Closed)
         session = connector.connect()
         self._subscriptions.clear()
-        self._on_state = on_state
+        self._states.tell = on_state and functools.partial(_tell, weakref.ref(self), on_state)
         self._recovery = policy and Recovery(
-            connector, policy, lambda: self._connection, self._take_over, self._say
+            connector, policy, lambda: self._connection, self._take_over, self._gave_up
         )
         self._take_over(session)
         return session.connected
 
-    def _take_over(self, session: Session) -> None:
-        """Make a new connection the client's: with its subscriptions, and before anybody sends."""
-        connected, connection, address, self._client_id = session
-        self.BrokerAddress, self.address = address.pair, str(address)
-        self.version = connected.get("version", "1.0")
-        self.server = connected.get("server", "")
-        self._encoder = wire.MessageEncoder(self.version)
+    def _take_over(self, session: Session, recovery: Recovery | None = None) -> None:
+        """Make a new connection the client's: with its subscriptions, and before anybody sends.
+
+        Raises:
+            STOMPClosed: the connection is lost again, or the recovery was stopped meanwhile.
+        """
+        connected, connection, address, client_id = session
+        version = connected.get("version", "1.0")
         with self._subscribing:
             for subscription in self._subscriptions.values():
-                frame = wire.encode("SUBSCRIBE", subscription.headers, version=self.version)
-                connection.send(frame)
-            self._connection = connection
-        self._say(ClientState.Connected)
-        connection.client = weakref.ref(self)
+                connection.send(wire.encode("SUBSCRIBE", subscription.headers, version=version))
+            with self._changing:
+                if recovery is not None and not recovery.goes_on:
+                    raise STOMPClosed("the client does not want to come back any more")
+                self.BrokerAddress, self.address = address.pair, str(address)
+                self.version, self.server = version, connected.get("server", "")
+                self._client_id = client_id
+                self._encoder = wire.MessageEncoder(version)
+                self._connection = connection
+                connection.client = weakref.ref(self)
+                self._states.note(ClientState.Connected)
+        self._states.flush()
         if not connection.open:  # it ended before it could say so
             self.connection_ended()
 
     def connection_ended(self) -> None:
         """Called by the connection when it has ended: by a goodbye, or by the other side."""
-        reason = self.close_reason
-        if reason is not None:
-            _log.info("lost %s: %s", self.address, reason.Message)
-        comes_back = reason is not None and self._recovery is not None and self._recovery.goes_on
-        self._say(ClientState.Reconnecting if comes_back else ClientState.Closed)
+        with self._changing:
+            if self.Connected:
+                return  # it was the one before
+            reason = self.close_reason
+            if reason is not None:
+                _log.info("lost %s: %s", self.address, reason.Message)
+            lost = reason is not None and self._recovery is not None and self._recovery.goes_on
+            self._states.note(ClientState.Reconnecting if lost else ClientState.Closed)
+        self._states.flush()
 
-    def _say(self, state: ClientState) -> None:
-        """Note a change of state, and tell whoever wanted to know; each change once."""
-        with self._saying:
-            if state is self.state:
-                return
-            self.state = state
-            if self._on_state is not None:
-                try:
-                    self._on_state(self, state)
-                except Exception:  # an observer's failure is no failure of the connection
-                    _log.exception("the callback on_state failed")
+    def _gave_up(self, recovery: Recovery) -> None:
+        with self._changing:
+            if recovery is self._recovery:
+                self._states.note(ClientState.Closed)
+        self._states.flush()
+
+    @property
+    def state(self) -> ClientState:
+        """What the client is doing."""
+        return self._states.state
 
     def _comes_back(self, lost: Connection, deadline: float | None) -> bool:
         """Whether there is a new connection for one that has ended; see `Recovery.recover`."""
@@ -299,13 +340,15 @@ class STOMPClient:
         thread and more than once: the first call does it, the others return at once. A thread that
         waits in `recv` is woken.
         """
-        if self._recovery is not None:
-            self._recovery.stop()
-        if self._connection is not None:
+        with self._changing:
+            connection = self._connection
+            if self._recovery is not None:
+                self._recovery.stop()
+        if connection is not None:
             receipt = self._new_id("disconnect")
             goodbye = wire.encode("DISCONNECT", {"receipt": receipt}, version=self.version)
-            self._connection.leave(goodbye, receipt, time.monotonic() + timeout)
-            self._say(ClientState.Closed)
+            connection.leave(goodbye, receipt, time.monotonic() + timeout)
+            self._states.change(ClientState.Closed)
 
     def __enter__(self) -> Self:
         return self
@@ -359,13 +402,12 @@ class STOMPClient:
         """
         if not _COMMAND.fullmatch(command):
             raise STOMPProtocolError(f"{command!r} is no command")
-        fields = header_texts({**headers, **kv_headers})
+        named: dict[str, Any] = {}
         if transaction is not None:
-            fields["transaction"] = (
-                transaction.id if isinstance(transaction, STOMPTransaction) else transaction
-            )
+            named["transaction"] = getattr(transaction, "id", transaction)
         if receipt:
-            fields["receipt"] = self._new_id("receipt") if receipt is True else receipt
+            named["receipt"] = self._new_id("receipt") if receipt is True else receipt
+        fields = header_texts({**headers, **kv_headers, **named})
         octets = payload(fields, body)
         if octets and command not in _WITH_BODY:
             raise STOMPProtocolError(f"a {command} frame has no body", hint="SEND has one")
@@ -404,6 +446,7 @@ class STOMPClient:
         Example:
             >>> receipt = client.message("/queue/Q", b"...", receipt=True)
         """
+        _need_destination(destination)
         if id is None and transaction is None and receipt is False:
             plain = {**headers, **kv_headers} if kv_headers else headers
             connection = self._sendable()  # first, since another one may have another version
@@ -433,19 +476,22 @@ class STOMPClient:
 
     def _next(self, timeout: float | None) -> STOMPFrame | None:
         """The next frame, of this connection or of the one that comes after it."""
-        try:
-            return self._live().inbox.popleft()  # the usual case needs no clock and no lock
-        except IndexError:
-            return self._await_next(timeout)
+        frame = self._live().take()  # the usual case needs no clock
+        return self._await_next(timeout) if frame is None else frame
 
     def _await_next(self, timeout: float | None) -> STOMPFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             connection = self._live()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            frame = connection.next_frame(left)
-            if frame is not None or not self._comes_back(connection, deadline):
-                return frame
+            try:
+                frame = connection.next_frame(left)
+            except STOMPProtocolError:
+                if not self._comes_back(connection, deadline):
+                    raise
+            else:
+                if frame is not None or not self._comes_back(connection, deadline):
+                    return frame
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}-{next(self._ids)}"
@@ -460,7 +506,7 @@ class STOMPClient:
         headers: Mapping[str, Any] = {},
         *,
         id: str | None = None,
-        receipt: str | None = None,
+        receipt: bool | str = False,
         prefetch: int | None = None,
         selector: str | None = None,
         durable: str | None = None,
@@ -475,7 +521,8 @@ class STOMPClient:
                 and iteration when a message is handed over, in `loop` after the callback.
             headers, kv_headers: more headers, as the broker knows them.
             id: the subscription's id; generated when None.
-            receipt: a receipt id of your own; the RECEIPT comes through `recv`.
+            receipt: True for a generated receipt id, or an id of your own. It is the ``receipt``
+                of the `STOMPSubscription`, which can be waited for.
             prefetch: how many messages the broker may have sent that are not acknowledged.
             selector: which messages are wanted, in the broker's language for that (for ActiveMQ
                 SQL, e.g. ``"colour = 'red'"``).
@@ -486,12 +533,20 @@ class STOMPClient:
             The subscription id.
 
         Raises:
-            STOMPError: the mode is none of the three, the id is in use, or this broker does not
-                know one of the last three.
+            STOMPError: the mode is none of the three, the id is in use, a header is one that has
+                an argument, or this broker does not know one of the last three.
         """
+        _need_destination(dest)
         mode = AckMode(ack_mode)
+        more = {**headers, **kv_headers}
+        _refuse(more, _OF_SUBSCRIBE)
         dialect = dialect_of(self.server)
         asked = dialect.subscribe_headers(prefetch, selector, durable, self._client_id)
+        if id is not None and "id" in asked:
+            raise STOMPError(
+                f"on {dialect.name} the name of a durable subscription is its id",
+                hint="say durable= alone",
+            )
         given = asked.pop("id", None) if id is None else str(id)
         self._sendable()  # a lost connection comes back first, and its other subscriptions
         with self._subscribing:
@@ -499,17 +554,20 @@ class STOMPClient:
             if sub_id in self._subscriptions:
                 raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
             named = {"destination": dest, "id": sub_id, "ack": mode.value}
-            fields = header_texts({**asked, **headers, **kv_headers, **named})
+            fields = header_texts({**asked, **more, **named})
             fields.pop("content-length", None)
             subscription = STOMPSubscription(self, mode, send_acks, durable, fields)
-            if receipt is not None:
-                fields = {**fields, "receipt": receipt}
+            if receipt:
+                fields = header_texts(
+                    {**fields, "receipt": self._new_id("receipt") if receipt is True else receipt}
+                )
+                subscription.receipt = Receipt(fields["receipt"])
             octets = wire.encode("SUBSCRIBE", fields, version=self.version)
             # Entered before it is sent: the first MESSAGE may come before this method returns.
             self._subscriptions[sub_id] = subscription
             self._sends_acks |= subscription.send_acks
             try:
-                self._live().send(octets)
+                self._live().send(octets, subscription.receipt)
             except BaseException:
                 del self._subscriptions[sub_id]
                 raise
@@ -552,11 +610,10 @@ class STOMPClient:
         if not (delete and subscription.durable):
             return self.send("UNSUBSCRIBE", fields, receipt=receipt)
         dialect = dialect_of(self.server)
-        if not dialect.delete_apart:
-            return self.send("UNSUBSCRIBE", {**dialect.durable_more, **fields}, receipt=receipt)
-        self.send("UNSUBSCRIBE", fields)
         named = dialect.subscribe_headers(None, None, subscription.durable, self._client_id)
-        return self.send("UNSUBSCRIBE", {**named, "id": sub_id}, receipt=receipt)
+        if dialect.delete_apart:
+            self.send("UNSUBSCRIBE", fields)
+        return self.send("UNSUBSCRIBE", {**named, **fields}, receipt=receipt)
 
     @property
     def subscriptions(self) -> dict[str, STOMPSubscription]:
@@ -568,6 +625,7 @@ class STOMPClient:
         ack: str | STOMPFrame,
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
+        headers: Mapping[str, Any] = {},
         **kv_headers: Any,
     ) -> Receipt | None:
         """Acknowledge a message (STOMP 1.2, "ACK").
@@ -575,18 +633,19 @@ class STOMPClient:
         Args:
             ack: the MESSAGE frame, or its ``ack`` header. STOMP 1.0 and 1.1 need more than one
                 header of the message, so there it has to be the frame.
-            transaction, receipt, kv_headers: as for `send`.
+            transaction, receipt, headers, kv_headers: as for `send`.
 
         Returns:
             The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
         """
-        return self._answer("ACK", ack, transaction, receipt, kv_headers)
+        return self._answer("ACK", ack, transaction, receipt, {**headers, **kv_headers})
 
     def nack(
         self,
         ack: str | STOMPFrame,
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
+        headers: Mapping[str, Any] = {},
         **kv_headers: Any,
     ) -> Receipt | None:
         """Say that a message was not processed (STOMP 1.2, "NACK"); as `ack`.
@@ -597,7 +656,7 @@ class STOMPClient:
         """
         if self.version == "1.0":
             raise STOMPProtocolError("STOMP 1.0 has no NACK", hint="leave it unacknowledged")
-        return self._answer("NACK", ack, transaction, receipt, kv_headers)
+        return self._answer("NACK", ack, transaction, receipt, {**headers, **kv_headers})
 
     def _answer(
         self,
@@ -605,7 +664,7 @@ class STOMPClient:
         ack: str | STOMPFrame,
         transaction: str | STOMPTransaction | None,
         receipt: bool | str,
-        kv_headers: dict[str, Any],
+        more: dict[str, Any],
     ) -> Receipt | None:
         needed = _ANSWER_HEADERS[self.version]
         source = ack.source if isinstance(ack, STOMPFrame | AckId) else None
@@ -623,20 +682,20 @@ class STOMPClient:
                     f"a {ack.Command} frame without {missing[0]} cannot be answered by {command}",
                     hint="subscribe with ack_mode='client' or 'client-individual'",
                 )
-            fields = {name: ack[source] for name, source in needed.items()}
+            named = {name: ack[source] for name, source in needed.items()}
         elif self.version != "1.2":
             raise STOMPProtocolError(
                 f"in STOMP {self.version} {command} needs the frame, not one header of it",
                 hint=f"client.{command.lower()}(frame)",
             )
         elif ack and isinstance(ack, str):
-            fields = {"id": ack}
+            named = {"id": ack}
         else:
             raise STOMPProtocolError(
                 f"{command} needs the frame or its ack header, not {ack!r}",
                 hint=f"client.{command.lower()}(frame)",
             )
-        return self.send(command, fields, transaction=transaction, receipt=receipt, **kv_headers)
+        return self.send(command, {**named, **more}, transaction=transaction, receipt=receipt)
 
     def _is_current(self, source: weakref.ref[Connection] | None) -> bool:
         """Whether what is said of a frame can still reach where it came from."""
@@ -649,7 +708,7 @@ class STOMPClient:
         subscription = self._subscriptions.get(frame.Headers.get("subscription", ""))
         if subscription is None or not subscription.send_acks or not self._is_current(frame.source):
             return
-        if "ack" in frame or self.version != "1.2":
+        if all(needed in frame for needed in _ANSWER_HEADERS[self.version].values()):
             # The message is at hand, and the broker will send it again: it is not lost, here or
             # there, when the connection breaks now. The next wait says that it did.
             with contextlib.suppress(STOMPClosed, STOMPTimeout):

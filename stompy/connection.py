@@ -24,6 +24,7 @@ from stompy.errors import (
 )
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
+from stompy.transport import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,6 @@ class Connection:
         close_reason: why it ended; None while it is open and when this side closed it.
         beat: its heart-beats.
         client: whose connection it is, and who is told when it has ended.
-        inbox: the frames for the user that have been read.
     """
 
     def __init__(
@@ -58,12 +58,13 @@ class Connection:
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
-        self.inbox: deque[STOMPFrame] = deque()
+        self._inbox: deque[STOMPFrame] = deque()  # frames for the user that have been read
+        self._taking = threading.Lock()  # held to take a frame out of it
         self._receipts: weakref.WeakValueDictionary[str, Receipt] = weakref.WeakValueDictionary()
         self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
         self._leaving = False
         self._reading = False
-        self._turn = threading.Condition()  # guards the four flags above
+        self._turn = threading.Condition()  # guards the flags above
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self.beat = beat or HeartBeat(0, 0, now=0.0)
@@ -95,7 +96,9 @@ class Connection:
 
     def _send(self, data: bytes, limit: float, *, last: bool = False) -> None:
         now = time.monotonic()
-        if not self._sending.acquire(False) and not self._sending.acquire(timeout=limit):
+        if not self._sending.acquire(False) and not self._sending.acquire(
+            timeout=min(limit, threading.TIMEOUT_MAX)
+        ):
             raise STOMPTimeout("another thread's frame is still on its way to the broker")
         try:
             if not self.open or (self._leaving and not last):
@@ -123,8 +126,9 @@ class Connection:
 
         What the broker sent before is taken in first: it is often an ERROR that says why.
         """
-        self.notice_end()
-        last = self.inbox[-1] if self.inbox else None
+        self._take_in(lambda: False)
+        with self._taking:
+            last = self._inbox[-1] if self._inbox else None
         if last is not None and last.Command == "ERROR":
             return STOMPClosed(f"the connection broke; the broker says: {error_text(last)}", last)
         return STOMPClosed(f"the connection broke: {failure.strerror or failure}")
@@ -136,9 +140,17 @@ class Connection:
         return STOMPClosed(f"the connection is closed: {self.close_reason.Message}")
 
     def notice_end(self) -> None:
-        """See whether it has ended, where nobody reads: what has come is taken in."""
+        """See whether it has ended, where nobody reads.
+
+        What has come is taken in to see behind it, but no more than one frame or what was read with
+        it: who does not receive holds the broker back.
+        """
+        self._take_in(self._inbox.__len__)
+
+    def _take_in(self, enough: Callable[[], object]) -> None:
+        """Read what has come, if nobody else reads, until it is enough or there is no more."""
         with contextlib.suppress(STOMPTimeout):
-            while not self._reading and self._unread():
+            while not enough() and not self._reading and self._unread():
                 self._read(time.monotonic(), lambda: False)
 
     def _unread(self) -> bool:
@@ -149,6 +161,11 @@ class Connection:
 
     # -- receiving ---------------------------------------------------------------------------
 
+    def take(self) -> STOMPFrame | None:
+        """The oldest frame for the user that has been read, if there is one."""
+        with self._taking:
+            return self._inbox.popleft() if self._inbox else None
+
     def next_frame(self, timeout: float | None) -> STOMPFrame | None:
         """The next frame that is for the user; None at the end of the connection.
 
@@ -158,15 +175,12 @@ class Connection:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            try:
-                return self.inbox.popleft()
-            except IndexError:
-                if self._ended():
-                    return None
-            self._read_in_time(deadline, self.inbox.__len__)
+            if (frame := self.take()) is not None or self._ended():
+                return frame
+            self._read_in_time(deadline, self._inbox.__len__)
 
     def _ended(self) -> bool:
-        if self.open or self._reading or self.inbox:
+        if self.open or self._reading or self._inbox:
             return False
         if isinstance(self.close_reason, STOMPProtocolError):
             raise self.close_reason
@@ -174,28 +188,40 @@ class Connection:
 
     def _expect(self, receipt: Receipt) -> None:
         receipt._connection = self
+        receipt._unclear = self._unclear
         self._receipts[str(receipt)] = receipt  # not itself: keys are held strongly
 
     def wait_for(self, receipt: Receipt, timeout: float | None) -> None:
         """Read until a receipt is answered or the connection has ended; see `Receipt.wait`."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        unclear = self._unclear
         receipt._waiting = True
         try:
-            while receipt._answer is None and self.open:
+            while receipt._answer is None:
+                unclear = self._unclear
+                if unclear is not None and unclear is not receipt._unclear:
+                    receipt._unclear = unclear  # it is said once
+                    raise broker_error(unclear)
+                if not self.open:
+                    return
                 self._read_in_time(
-                    deadline, lambda: receipt._answer or self._unclear is not unclear
+                    deadline, lambda: receipt._answer or self._unclear is not receipt._unclear
                 )
-                if self._unclear is not unclear and self._unclear is not None:
-                    raise broker_error(self._unclear)
         except STOMPTimeout:
             raise STOMPTimeout(f"no receipt {str(receipt)!r} came in time") from None
         finally:
             receipt._waiting = False
-        # It may have come before anybody waited.
-        with self._turn, contextlib.suppress(ValueError):
-            if receipt._answer is not None:
-                self.inbox.remove(receipt._answer)
+        if receipt._kept:
+            self._withdraw(receipt._answer)
+            receipt._kept = False
+
+    def _withdraw(self, frame: STOMPFrame) -> None:
+        """Take a frame out of the inbox, unless somebody has received it."""
+        with self._taking:
+            # A copy, since the reader may append meanwhile.
+            for place, kept in enumerate(list(self._inbox)):
+                if kept is frame:
+                    del self._inbox[place]
+                    return
 
     def leave(self, data: bytes, receipt_id: str, deadline: float) -> None:
         """Send the last frame, wait for its receipt, close; the first call alone has an effect.
@@ -213,9 +239,19 @@ class Connection:
             # A peer that does not hear a goodbye is gone all the same.
             with contextlib.suppress(STOMPError):
                 self._send(data, max(0.0, deadline - time.monotonic()), last=True)
-                self.wait_for(receipt, max(0.0, deadline - time.monotonic()))
+                self._hear_goodbye(receipt, deadline)
         finally:
             self.close(None)
+
+    def _hear_goodbye(self, receipt: Receipt, deadline: float) -> None:
+        """Wait for the receipt; an ERROR that comes before it is about an earlier frame."""
+        while receipt._answer is None and self.open:
+            try:
+                self.wait_for(receipt, max(0.0, deadline - time.monotonic()))
+            except STOMPTimeout:
+                return
+            except STOMPError:
+                continue
 
     def _read_in_time(self, deadline: float | None, arrived: Callable[[], object]) -> None:
         """`_read`; octets that bring nothing, heart-beats among them, do not put the deadline off.
@@ -239,7 +275,7 @@ class Connection:
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     raise STOMPTimeout("no frame came in time")
-                self._turn.wait(left)
+                self._turn.wait(None if left is None else min(left, LONGEST_WAIT))
             if arrived() or not self.open:
                 return
             self._reading = True
@@ -274,21 +310,26 @@ class Connection:
         try:
             for frame in self._decoder.frames():
                 frame.came_from(self._weak)
-                if frame.Command == "MESSAGE" or self._is_news(frame):
-                    self.inbox.append(frame)
+                if frame.Command == "MESSAGE":
+                    self._inbox.append(frame)
+                else:
+                    self._sort(frame)
         except STOMPProtocolError as error:
             self.close(error)
 
-    def _is_news(self, frame: STOMPFrame) -> bool:
-        """Give the answer to whoever waits for it; all else is for the user."""
+    def _sort(self, frame: STOMPFrame) -> None:
+        """Give an answer to whoever waits for it; all else is for the user."""
+        receipt = None
         if frame.Command in ("RECEIPT", "ERROR"):
             receipt = self._receipts.pop(frame.get("receipt-id", ""), None)
-            if receipt is not None:
-                receipt._answer = frame
-                return not receipt._waiting
-            if frame.Command == "ERROR" and "receipt-id" not in frame:
-                self._unclear = frame
-        return True
+        waiting = receipt is not None and receipt._waiting
+        if not waiting:
+            self._inbox.append(frame)
+        if receipt is not None:
+            receipt._kept = not waiting
+            receipt._answer = frame  # last: it is taken out of the inbox by whoever sees this
+        elif frame.Command == "ERROR" and "receipt-id" not in frame:
+            self._unclear = frame
 
     # -- heart-beats -------------------------------------------------------------------------
 

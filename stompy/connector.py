@@ -116,6 +116,15 @@ class Connector:
         }
 
 
+_NOT_AMONG_HEADERS = {
+    "heart-beat": "heart_beat=(send_ms, want_ms)",
+    "accept-version": "versions=(…)",
+    "content-length": "CONNECT has no body",
+    "receipt": "CONNECT is answered by CONNECTED",
+}
+"""Headers of CONNECT that are said in another way, or not at all; and how."""
+
+
 def check_terms(
     versions: tuple[str, ...], heart_beat: tuple[int, int], headers: Mapping[str, Any]
 ) -> tuple[int, int]:
@@ -124,8 +133,9 @@ def check_terms(
     Raises:
         STOMPError: with what is wrong, and how to say it right.
     """
-    if "heart-beat" in headers:
-        raise STOMPError("heart-beat among the headers", hint="heart_beat=(send_ms, want_ms)")
+    for name, hint in _NOT_AMONG_HEADERS.items():
+        if name in headers:
+            raise STOMPError(f"{name!r} among the headers of CONNECT", hint=hint)
     if not versions or set(versions) - set(wire.VERSIONS):
         raise STOMPError(
             f"cannot offer the versions {versions!r}",

@@ -241,6 +241,8 @@ def header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
         for name, value in headers.items()
         if value is not None
     }
+    if "" in texts:
+        raise STOMPProtocolError("a header without a name", hint=f"its value is {texts['']!r:.40}")
     if "\0" in "".join(texts) or "\0" in "".join(texts.values()):
         # The grammar allows it, but most brokers end the frame there: what follows would be
         # read as a frame of its own.

@@ -43,6 +43,8 @@ class Receipt(str):
 
     _connection: Connection | None = None
     _answer: STOMPFrame | None = None
+    _kept = False  # whether the answer was left in the inbox
+    _unclear: STOMPFrame | None = None  # the newest ERROR without a receipt-id that was said
     _waiting = False
 
     @property
@@ -67,14 +69,17 @@ class Receipt(str):
 
         Raises:
             STOMPError: the broker sent an ERROR, which is in ``.Frame``: about this frame, or
-                one that does not say about which.
+                one that does not say about which (RabbitMQ never does). After the latter the
+                receipt may still come, and can be waited for again.
             STOMPTimeout: no receipt came in time.
             STOMPClosed: the connection ended before; whether the frame was processed is not known.
         """
         if self._connection is not None:
             self._connection.wait_for(self, timeout)
         if self._answer is None:
-            raise STOMPClosed(f"the connection ended before the receipt {str(self)!r} came")
+            ended = self._connection and self._connection.close_reason
+            why = f": {ended.Message}" if ended else ""
+            raise STOMPClosed(f"the connection ended before the receipt {str(self)!r} came{why}")
         if self._answer.Command == "ERROR":
             raise broker_error(self._answer)
 

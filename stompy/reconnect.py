@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import enum
+import logging
 import random
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from stompy.errors import STOMPClosed, STOMPConnectError, STOMPError, STOMPTimeout
+from stompy.transport import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stompy.connection import Connection
     from stompy.connector import Connector, Session
+
+_log = logging.getLogger(__name__)
 
 LIVED = 10.0
 """Seconds after which a connection counts as one that worked, and the pauses begin anew."""
@@ -29,6 +34,51 @@ class ClientState(enum.StrEnum):
     """The connection is up, as far as this side knows."""
     Reconnecting = "reconnecting"
     """The connection was lost and comes back when somebody receives or sends."""
+
+
+class States:
+    """The state of a client, and the telling of its changes: each once, in order.
+
+    Nothing is locked while `tell` is called, so that it may use the client. When one thread is in
+    there, it tells also of what others change meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.state = ClientState.Closed
+        self.tell: Callable[[ClientState], object] | None = None
+        self._lock = threading.Lock()
+        self._untold: deque[ClientState] = deque()
+        self._telling = False
+
+    def note(self, state: ClientState) -> None:
+        """Change it; `flush` tells of it."""
+        with self._lock:
+            if state is not self.state:
+                self.state = state
+                self._untold.append(state)
+
+    def change(self, state: ClientState) -> None:
+        """Change it and tell of it."""
+        self.note(state)
+        self.flush()
+
+    def flush(self) -> None:
+        """Tell of the changes that nobody has told of yet."""
+        while (state := self._next()) is not None:
+            try:
+                if self.tell is not None:
+                    self.tell(state)
+            except Exception:  # an observer's failure is no failure of the connection
+                _log.exception("the callback on_state failed")
+            finally:
+                self._telling = False
+
+    def _next(self) -> ClientState | None:
+        with self._lock:
+            if self._telling or not self._untold:
+                return None
+            self._telling = True
+            return self._untold.popleft()
 
 
 class ReconnectPolicy(NamedTuple):
@@ -83,8 +133,9 @@ class Recovery:
         connector: connects anew.
         policy: how often and when.
         current: gives the client's connection of the moment.
-        take_over: makes a new connection the client's; may raise when it is lost at once.
-        say: is told of each change of state.
+        take_over: makes a new connection the client's; may raise when it is lost at once, or when
+            it is not wanted any more.
+        gave_up: is called when it is not tried any more.
     """
 
     def __init__(
@@ -92,15 +143,15 @@ class Recovery:
         connector: Connector,
         policy: ReconnectPolicy,
         current: Callable[[], Connection | None],
-        take_over: Callable[[Session], None],
-        say: Callable[[ClientState], None],
+        take_over: Callable[[Session, Recovery], None],
+        gave_up: Callable[[Recovery], None],
     ) -> None:
         self.error: STOMPError | None = None
         self._connector = connector
         self._policy = policy
         self._current = current
         self._take_over = take_over
-        self._say = say
+        self._gave_up = gave_up
         self._goodbye = threading.Event()
         self._turn = threading.Lock()
         self._attempt = 0
@@ -122,7 +173,7 @@ class Recovery:
             STOMPTimeout: it was not by the deadline; the next call goes on where this one was. An
                 attempt that has begun is not cut short.
         """
-        if not self._turn.acquire(timeout=_left(deadline)):
+        if not self._turn.acquire(timeout=patience(deadline)):
             raise STOMPTimeout("the connection is lost and not back yet")
         try:
             if self._current() is not lost:
@@ -133,9 +184,9 @@ class Recovery:
                 self._pause(deadline)
                 if self.goes_on and self._try():
                     return True
-            self.stop()
-            self._say(ClientState.Closed)
-            return False
+            if self.goes_on:
+                self._give_up()
+            return self._current() is not lost  # somebody may have connected it anew
         finally:
             self._turn.release()
 
@@ -158,20 +209,17 @@ class Recovery:
         except STOMPConnectError as error:
             self.error = error
             if error.Frame is not None:  # refused: asking again would only lock the account
-                self.stop()
-            return False
-        if not self.goes_on:
-            session.connection.close(None)
+                self._give_up()
             return False
         try:
-            self._take_over(session)
+            self._take_over(session, self)
         except (STOMPClosed, STOMPTimeout) as error:
+            session.connection.close(None)
             self.error = error
             return False
         self.error = None
         return True
 
-
-def _left(deadline: float | None) -> float:
-    """Seconds until the deadline, as `threading.Lock.acquire` takes them."""
-    return -1 if deadline is None else max(0.0, deadline - time.monotonic())
+    def _give_up(self) -> None:
+        self.stop()
+        self._gave_up(self)

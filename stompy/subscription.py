@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stompy.client import STOMPClient
+    from stompy.receipt import Receipt
 
 
 class STOMPSubscription:
@@ -22,6 +23,7 @@ class STOMPSubscription:
         send_acks: whether the client acknowledges by itself.
         durable: its name, if it is durable.
         headers: those of its SUBSCRIBE.
+        receipt: the `Receipt` of its SUBSCRIBE, if one was asked for.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class STOMPSubscription:
         self.send_acks = send_acks and ack_mode is not AckMode.Auto
         self.durable = durable
         self.headers = headers
+        self.receipt: Receipt | None = None
 
     def unsubscribe(self) -> None:
         """End the subscription."""

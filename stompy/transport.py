@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 READ_SIZE = 64 * 1024
 
+LONGEST_WAIT = 86_400.0
+"""Seconds; the system takes none that is much longer, so a longer one is made of several."""
+
 BURST = 100
 """So many frames in close succession are a burst."""
 BURST_GAP = 0.0002
@@ -115,7 +118,9 @@ class SocketTransport:
 
     def _wait(self, event: int, deadline: float | None) -> None:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not self._ready(event, timeout):
+        if timeout is not None and timeout > LONGEST_WAIT:
+            self._ready(event, LONGEST_WAIT)
+        elif not self._ready(event, timeout):
             raise STOMPTimeout("nothing could be read or written in time")
 
     def _ready(self, event: int, timeout: float | None) -> bool:
@@ -247,10 +252,17 @@ class TLSTransport:
             self._raw.send(data, deadline)
 
 
+def patience(deadline: float | None) -> float:
+    """Seconds until the deadline, as the ``acquire`` of a lock takes them."""
+    if deadline is None:
+        return -1
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+
+
 @contextlib.contextmanager
 def turn_to_write(lock: threading.Lock, deadline: float | None) -> Iterator[None]:
     """Hold the lock; STOMPTimeout when another thread does so until the deadline."""
-    if not lock.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
+    if not lock.acquire(timeout=patience(deadline)):
         raise STOMPTimeout("another thread is writing")
     try:
         yield

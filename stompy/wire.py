@@ -307,7 +307,7 @@ class FrameDecoder:
                 frame = self._next(data)
                 if frame is None:
                     return
-                if frame.Command == "CONNECTED":
+                if frame.Command == "CONNECTED" and self.version is None:
                     self.version = frame.get("version", "1.0")
                 yield frame
         except STOMPProtocolError as error:
@@ -434,6 +434,8 @@ class FrameDecoder:
         if len(lines) > self.max_headers or len(head) > self.max_header_line:
             self._check_head(len(head), len(lines) - 1, max(map(len, head.split(b"\n"))))
         command = lines[0].removesuffix("\r")
+        if "\0" in command:
+            raise STOMPProtocolError("a NUL that ends no frame")
         if "\r" in text and (self.version in (None, "1.2") or command in HANDSHAKE):
             lines = [line.removesuffix("\r") for line in lines]
         del lines[0]

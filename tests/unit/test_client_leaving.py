@@ -265,3 +265,17 @@ def test_octets_that_are_no_stomp_end_the_session_with_an_error(octets: bytes, w
             with pytest.raises(STOMPProtocolError, match=words):
                 client.recv(TIMEOUT)
         assert not client.Connected
+
+
+def test_an_error_frame_during_disconnect_does_not_end_the_wait_for_its_receipt() -> None:
+    def script(link: Link) -> None:
+        receipt = link.expect("DISCONNECT").headers["receipt"]
+        link.send(raw("ERROR", "message:about an earlier frame"))
+        answered.wait(0.3)  # meanwhile it processes what was sent before
+        answered.set()
+        link.send(raw("RECEIPT", f"receipt-id:{receipt}"))
+
+    answered = threading.Event()
+    with session(script) as (client, _):
+        client.disconnect()
+        assert answered.is_set()

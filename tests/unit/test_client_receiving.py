@@ -307,3 +307,16 @@ def test_one_thread_may_send_while_another_receives(monkeypatch: pytest.MonkeyPa
             assert receiver_waits.wait(TIMEOUT)
             client.message("/queue/Q", "hello")
             assert receiving.result().Body == b"hello"
+
+
+@pytest.mark.parametrize("timeout", [30 * 86_400.0, float("inf")])
+def test_a_timeout_may_be_a_month_or_more(timeout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(link: Link) -> None:
+        link.expect("SEND")
+        link.send(message(b"at last"))
+
+    reader_waits = waiting(monkeypatch)
+    with session(script) as (client, _), Background(client.recv, timeout) as reading:
+        assert reader_waits.wait(TIMEOUT)
+        client.message("/queue/Q")
+        assert reading.result().Body == b"at last"  # OverflowError where it has to wait

@@ -349,3 +349,35 @@ def test_a_receipt_asked_for_among_the_headers_is_returned_too() -> None:
         assert client.message("/queue/Q", "x", headers={"receipt": "mine"}) == "mine"
 
     sent(action)
+
+
+@pytest.mark.parametrize("argument", ["transaction", "receipt"])
+def test_a_nul_in_a_receipt_or_transaction_is_refused(argument: str) -> None:
+    def action(client: STOMPClient) -> None:
+        with pytest.raises(STOMPProtocolError, match="NUL"):
+            client.message("/queue/Q", **{argument: "a\0SEND\n\n"})
+
+    assert sent(action) == []
+
+
+@pytest.mark.parametrize("argument", ["transaction", "receipt"])
+def test_a_receipt_or_transaction_may_be_a_number_like_any_header(argument: str) -> None:
+    (frame,) = sent(lambda client: client.message("/queue/a:b", **{argument: 7}))
+    assert frame.headers[argument] == "7"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda client: client.message(None, "x"),
+        lambda client: client.subscribe(None),
+        lambda client: client.message("/queue/Q", headers={"": "x"}),
+    ],
+    ids=["message", "subscribe", "an empty header name"],
+)
+def test_what_lacks_a_destination_or_a_name_is_refused(action: Any) -> None:
+    def refused(client: STOMPClient) -> None:
+        with pytest.raises(STOMPError):
+            action(client)
+
+    assert sent(refused) == []

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 import stompy
-from stompy import AckMode, STOMPClient, STOMPError, STOMPFrame, STOMPProtocolError
+from stompy import (
+    AckMode,
+    ReceiptOutcome,
+    STOMPClient,
+    STOMPError,
+    STOMPFrame,
+    STOMPProtocolError,
+)
 from tests.unit.peer import (
     TIMEOUT,
     Received,
@@ -16,6 +23,7 @@ from tests.unit.peer import (
     commands,
     delivers,
     message,
+    raw,
     sends,
     sent,
     sent_one,
@@ -322,3 +330,40 @@ def test_a_message_without_an_ack_header_cannot_be_answered_in_1_2(what: Any) ->
             client.ack(what)
 
     assert sent(action) == []
+
+
+def test_the_receipt_of_a_subscription_can_be_waited_for() -> None:
+    with session() as (client, peer):
+        sub_id = client.subscribe("/queue/Q", receipt=True)
+        receipt = client.subscriptions[sub_id].receipt
+        receipt.wait(TIMEOUT)
+        assert receipt.outcome is ReceiptOutcome.Confirmed
+        assert client.subscriptions[client.subscribe("/queue/R")].receipt is None
+    assert peer.frames[1].headers["receipt"] == receipt
+
+
+@pytest.mark.parametrize("header", ["ack", "id", "destination", "receipt"])
+def test_a_header_of_subscribe_that_has_an_argument_is_refused_and_not_lost(header: str) -> None:
+    def action(client: STOMPClient) -> None:
+        with pytest.raises(STOMPError, match=header):
+            client.subscribe("/queue/Q", headers={header: "client"})
+
+    assert sent(action) == []
+
+
+def test_an_id_and_a_durable_name_that_rabbitmq_cannot_both_have_are_refused() -> None:
+    with session(lines=["server:RabbitMQ/3"]) as (client, _), pytest.raises(STOMPError):
+        client.subscribe("/topic/T", id="mine", durable="name")
+
+
+def test_an_answer_takes_headers_from_a_dict() -> None:
+    (frame,) = sent(lambda client: client.nack("a", headers={"requeue": "false"}))
+    assert frame.headers == {"id": "a", "requeue": "false"}
+
+
+def test_a_message_without_an_id_is_handed_over_and_not_acknowledged_in_1_1() -> None:
+    octets = raw("MESSAGE", "subscription:mine", "destination:/queue/Q", body=b"1")
+    with session(sends(octets), version="1.1") as (client, peer):
+        client.subscribe("/queue/Q", "client", id="mine")
+        assert client.recv(TIMEOUT).Body == b"1"
+    assert "ACK" not in commands(peer.frames)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stompy import connection
+from stompy import STOMPFrame, connection
 from stompy.connection import Connection
 from stompy.errors import STOMPClosed, STOMPProtocolError, STOMPTimeout
 from stompy.heartbeat import HeartBeat
@@ -645,3 +645,14 @@ def test_the_thread_does_not_keep_a_forgotten_connection() -> None:
         until(lambda: gc.collect() is not None and forgotten() is None)
         until(lambda: not beat_threads())
         assert theirs.recv(100).strip(b"\n") == b""
+
+
+def test_waiting_for_a_receipt_does_not_mind_another_threads_taking_a_frame_meanwhile() -> None:
+    class Taken(STOMPFrame):
+        def __eq__(self, other: object) -> bool:
+            link._inbox.popleft()  # as another thread may do
+            return False
+
+    link, _ = scripted(b"", raw("RECEIPT", "receipt-id:bye"))
+    link._inbox.extend([Taken("MESSAGE") for _ in range(4)])
+    link.leave(b"DISCONNECT\n\n\0", "bye", soon())  # IndexError

@@ -78,3 +78,10 @@ def test_what_a_broker_does_not_have_is_refused(server: str, asked: tuple, words
     with pytest.raises(STOMPError, match=words) as caught:
         dialect_of(server).subscribe_headers(*asked)
     assert "headers=" in str(caught.value)
+
+
+def test_a_durable_subscription_of_artemis_is_deleted_by_its_name() -> None:
+    lines = ["server:ActiveMQ-Artemis/2.31.0 ActiveMQ Artemis Messaging Engine"]
+    with session(lines=lines, headers={"client-id": "me"}) as (client, peer):
+        client.unsubscribe(client.subscribe("/topic/T", durable="mine"), delete=True)
+    assert peer.frames[-2].headers == {"id": "1", "durable-subscription-name": "mine"}

@@ -467,3 +467,9 @@ def test_arguments_come_before_what_a_url_says() -> None:
         stompy.connect(url, login="b", passcode="two", vhost="y").disconnect()
     headers = peer.frames[0].headers
     assert (headers["login"], headers["passcode"], headers["host"]) == ("b", "two", "y")
+
+
+@pytest.mark.parametrize("header", ["content-length", "receipt", "accept-version", "heart-beat"])
+def test_headers_that_connect_cannot_have_are_refused(header: str) -> None:
+    with pytest.raises(STOMPError, match=header):
+        stompy.connect(("127.0.0.1", 1), headers={header: "5"})

@@ -194,3 +194,36 @@ def test_a_transaction_can_be_confirmed() -> None:
         assert receipt is not None
         receipt.wait(TIMEOUT)
         assert repr(receipt) == f"<Receipt '{receipt}' confirmed>"
+
+
+def test_an_error_that_names_no_receipt_does_not_fail_one_that_is_confirmed() -> None:
+    def script(link: Link) -> None:
+        receipt = link.expect("SEND").headers["receipt"]
+        link.send(raw("RECEIPT", f"receipt-id:{receipt}") + raw("ERROR", "message:of another"))
+
+    with session(script) as (client, _):
+        receipt = client.message("/queue/Q", receipt=True)
+        receipt.wait(TIMEOUT)  # raises though it is confirmed
+        assert receipt.outcome is ReceiptOutcome.Confirmed
+
+
+def test_an_error_that_was_read_before_the_wait_began_ends_the_wait_too() -> None:
+    def script(link: Link) -> None:
+        link.expect("SEND")
+        link.send(message(b"1") + raw("ERROR", "message:no such exchange"))
+
+    with session(script) as (client, _):
+        receipt = client.message("/queue/Q", receipt=True)
+        assert client.recv(TIMEOUT).Body == b"1"
+        with pytest.raises(STOMPError, match="no such exchange"):
+            receipt.wait(0.5)  # by default 15 s, then "no receipt came in time"
+
+
+def test_a_wait_that_ends_with_the_connection_says_why_that_ended() -> None:
+    with session(lambda link: (link.expect("SEND"), link.send(raw("MESSAGE", "nocolon")))) as (
+        client,
+        _,
+    ):
+        receipt = client.message("/queue/Q", receipt=True)
+        with pytest.raises(STOMPClosed, match="without a colon"):
+            receipt.wait(TIMEOUT)

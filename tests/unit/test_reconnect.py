@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +18,24 @@ from stompy import (
     STOMPClosed,
     STOMPError,
     STOMPFrame,
+    STOMPProtocolError,
     STOMPTimeout,
+    heartbeat,
     wire,
 )
-from tests.unit.peer import TIMEOUT, Background, Link, Peer, Script, message, raw
+from tests.unit.peer import (
+    TIMEOUT,
+    Background,
+    Link,
+    Peer,
+    Script,
+    conversation,
+    delivers,
+    message,
+    raw,
+    sends,
+)
+from tests.unit.waiting import until
 
 SOON = ReconnectPolicy(first=0.01, cap=0.02)
 
@@ -289,3 +304,152 @@ def test_threads_that_send_meanwhile_share_the_one_new_connection() -> None:
     assert [frame.command for frame in peer.frames].count("CONNECT") == 2
     assert [frame.command for frame in peer.frames].count("SEND") == 4
     assert states.count("connected") == 2
+
+
+def test_a_callback_that_answers_each_message_does_not_pull_the_rest_into_memory() -> None:
+    many = b"".join(message(bytes(1000)) for _ in range(1000))
+    stop = threading.Event()
+
+    def floods(link: Link) -> None:
+        link.accept()
+        link.socket.settimeout(0.5)
+        try:
+            while not stop.is_set():
+                link.socket.sendall(many)
+        except OSError:
+            pass
+
+    with Peer(floods) as peer:
+        client = stompy.connect(peer.address, reconnect=True)
+        seen = 0
+
+        def callback(client: STOMPClient, _: STOMPFrame) -> bool:
+            nonlocal seen
+            seen += 1
+            client.message("/queue/answers")
+            return seen == 200
+
+        client.loop(callback)
+        kept = len(client._connection._inbox)
+        stop.set()
+        client._recovery.stop()
+        client._connection.close(None)
+    assert kept < 1000
+
+
+def test_on_state_may_send_while_another_thread_brings_the_connection_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heartbeat, "DEAD_GRACE", 0.1)
+    monkeypatch.setattr("stompy.client.SEND_LIMIT", 3.0)  # 60 s in truth
+    took: list[float] = []
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:  # in the heart-beat thread
+        if state is ClientState.Reconnecting:
+            until(client._recovery._turn.locked)  # the reader is at it
+            threading.Timer(0.2, go_on.set).start()
+            begin = time.monotonic()
+            with contextlib.suppress(STOMPTimeout):
+                client.message("/queue/Q", "I am back")
+            took.append(time.monotonic() - begin)
+
+    def silent(link: Link) -> None:
+        link.accept("1.2", "heart-beat:50,0")
+        link.stay_silent()
+
+    def accepts_later(link: Link) -> None:
+        go_on.wait(TIMEOUT)
+        conversation(sends(message(b"new")))(link)
+
+    go_on = threading.Event()
+    with Peer(silent, accepts_later) as peer:
+        client = stompy.connect(peer.address, reconnect=SOON, on_state=on_state, heart_beat=(0, 50))
+        with Background(client.recv, TIMEOUT) as reader:
+            until(lambda: took, 10)
+            assert reader.result().Body == b"new"
+        client.disconnect()
+    assert took[0] < 1
+
+
+def test_a_connection_comes_back_also_after_octets_that_are_no_stomp() -> None:
+    def garbles(link: Link) -> None:
+        link.accept()
+        link.send(raw("MESSAGE", "nocolon"))
+        link.stay_silent()
+
+    good = conversation(sends(message(b"new")))
+    with Peer(garbles, good) as peer, stompy.connect(peer.address, reconnect=SOON) as client:
+        assert client.recv(TIMEOUT).Body == b"new"
+        assert client.state is ClientState.Connected
+
+
+def test_octets_that_are_no_stomp_are_said_when_the_connection_does_not_come_back() -> None:
+    def garbles(link: Link) -> None:
+        link.accept()
+        link.send(raw("MESSAGE", "nocolon"))
+        link.stay_silent()
+
+    with Peer(garbles) as peer:
+        policy = ReconnectPolicy(attempts=0)
+        client = stompy.connect(peer.address, reconnect=policy)
+        with pytest.raises(STOMPProtocolError, match="without a colon"):
+            client.recv(TIMEOUT)
+        assert client.state is ClientState.Closed
+
+
+def test_a_goodbye_during_the_take_over_is_final() -> None:
+    def first(link: Link) -> None:
+        link.accept()
+        link.half_close()
+        link.stay_silent()
+
+    with Peer(first, conversation()) as peer:
+        client = stompy.connect(peer.address, reconnect=SOON)
+        take_over = client._recovery._take_over
+
+        def slow(*new: Any) -> None:
+            client.disconnect()  # as another thread may say it just then
+            take_over(*new)
+
+        client._recovery._take_over = slow
+        try:
+            assert client.recv(0.5) is None
+            assert not client.Connected
+        finally:
+            client._connection.close(None)
+
+
+def test_a_client_that_connects_anew_stays_there() -> None:
+    def first(link: Link) -> None:
+        link.accept()
+        link.half_close()
+        link.stay_silent()
+
+    policy = ReconnectPolicy(first=0.2, cap=0.2, factor=1)
+    with Peer(conversation()) as new, Peer(first, conversation()) as old:
+        client = stompy.connect(old.address, reconnect=policy)
+        recovery = client._recovery
+        with Background(client.recv, 2):
+            until(recovery._turn.locked)
+            client.connect(new.address)
+            until(lambda: not recovery._turn.locked())
+            there = client.BrokerAddress
+            client.disconnect()
+            old._abort()
+    assert there == new.address
+
+
+def test_a_frame_that_on_state_has_received_can_be_acknowledged_by_itself() -> None:
+    failures: list[Exception] = []
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:
+        if state is ClientState.Connected:
+            client.subscribe("/queue/Q", "client", send_acks=False)
+            try:
+                client.recv(TIMEOUT).ack()
+            except STOMPError as error:
+                failures.append(error)
+
+    with Peer(conversation(delivers(b"1"))) as peer:
+        stompy.connect(peer.address, on_state=on_state).disconnect()
+    assert failures == []

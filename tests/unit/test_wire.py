@@ -12,6 +12,7 @@ from stompy import wire
 from stompy.errors import STOMPError, STOMPProtocolError
 from stompy.frame import STOMPFrame
 from stompy.wire import FrameDecoder, encode, other_protocol
+from tests.unit.peer import TIMEOUT, message, raw, sends, session
 
 
 @pytest.fixture(params=[1, wire.LEARN_AFTER], ids=["learned", "new"], scope="module", autouse=True)
@@ -603,3 +604,17 @@ def test_any_header_is_encoded_or_is_a_stomp_error(name: str, value: str, versio
 @given(STREAMS)
 def test_any_octets_are_judged_to_be_another_protocol_or_not(octets: bytes) -> None:
     assert other_protocol(octets) in {None, "something else", "HTTP", "TLS"}
+
+
+def test_a_second_connected_does_not_change_how_frames_are_read() -> None:
+    octets = raw("CONNECTED", "version:1.0") + message(b"", r"a:x\cy")
+    with session(sends(octets)) as (client, _):
+        client.recv(TIMEOUT)
+        assert client.recv(TIMEOUT)["a"] == "x:y"
+
+
+def test_a_nul_between_frames_is_an_error() -> None:
+    with session(sends(message(b"1") + b"\0" + message(b"2"))) as (client, _):
+        assert client.recv(TIMEOUT).Body == b"1"
+        with pytest.raises(STOMPProtocolError, match="NUL"):
+            client.recv(TIMEOUT)
