@@ -338,7 +338,8 @@ def test_the_receipt_of_a_subscription_can_be_waited_for() -> None:
         receipt = client.subscriptions[sub_id].receipt
         receipt.wait(TIMEOUT)
         assert receipt.outcome is ReceiptOutcome.Confirmed
-        assert client.subscriptions[client.subscribe("/queue/R")].receipt is None
+        other = client.subscribe("/queue/R")
+        assert client.subscriptions[other].receipt is None
     assert peer.frames[1].headers["receipt"] == receipt
 
 
