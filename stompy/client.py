@@ -446,14 +446,15 @@ class STOMPClient:
         Example:
             >>> receipt = client.message("/queue/Q", b"...", receipt=True)
         """
-        _need_destination(destination)
         if id is None and transaction is None and receipt is False:
             plain = {**headers, **kv_headers} if kv_headers else headers
-            connection = self._sendable()  # first, since another one may have another version
+            # First, since another connection may have another version.
+            connection = self._connection if self._recovery is None else self._sendable()
             octets = self._encoder.encode(destination, plain, body)
-            if octets is not None:
+            if octets is not None and connection is not None:
                 connection.send(octets)
                 return None
+        _need_destination(destination)
         fields = {**headers, "destination": destination}
         if id is not None:
             fields["message-id"] = id
@@ -467,9 +468,8 @@ class STOMPClient:
     def _sendable(self) -> Connection:
         """The connection to send by: one that was lost comes back first, if it may."""
         connection = self._live()
-        if self._recovery is None:
-            return connection
-        connection.notice_end()  # else a frame would go into a dead socket, unnoticed
+        if self._recovery is not None:
+            connection.notice_end()  # else a frame would go into a dead socket, unnoticed
         while not connection.open and self._comes_back(connection, time.monotonic() + SEND_LIMIT):
             connection = self._live()
         return connection

@@ -78,23 +78,29 @@ class Connection:
 
     # -- sending -----------------------------------------------------------------------------
 
-    def send(self, data: bytes, receipt: Receipt | None = None) -> None:
+    def send(
+        self,
+        data: bytes,
+        receipt: Receipt | None = None,
+        limit: float = SEND_LIMIT,
+        *,
+        last: bool = False,
+    ) -> None:
         """Write the octets of a frame; those of several threads never mix.
 
         Args:
             data: the frame.
             receipt: the receipt that it asks for.
+            limit: seconds that the peer may take to read it.
+            last: whether it is a goodbye.
 
         Raises:
             STOMPClosed: the connection is closed, or it broke meanwhile. When the broker had said
                 why by an ERROR, that frame is in ``.Frame``, and still comes by `next_frame`.
-            STOMPTimeout: the peer has not read for a minute; the connection is closed.
+            STOMPTimeout: the peer has not read in time; the connection is closed.
         """
         if receipt is not None:
             self._expect(receipt)
-        self._send(data, SEND_LIMIT)
-
-    def _send(self, data: bytes, limit: float, *, last: bool = False) -> None:
         now = time.monotonic()
         if not self._sending.acquire(False) and not self._sending.acquire(
             timeout=min(limit, threading.TIMEOUT_MAX)
@@ -104,7 +110,7 @@ class Connection:
             if not self.open or (self._leaving and not last):
                 raise self.closed_error()
             self._transport.send(data, now + limit)
-            self.beat.sent(now)
+            self.beat.sent_at = now
             return
         except STOMPClosed:
             raise
@@ -233,12 +239,11 @@ class Connection:
                 return
             self._leaving = True
         receipt = Receipt(receipt_id)
-        self._expect(receipt)
         receipt._waiting = True  # before it is sent: another thread may read the answer
         try:
             # A peer that does not hear a goodbye is gone all the same.
             with contextlib.suppress(STOMPError):
-                self._send(data, max(0.0, deadline - time.monotonic()), last=True)
+                self.send(data, receipt, max(0.0, deadline - time.monotonic()), last=True)
                 self._hear_goodbye(receipt, deadline)
         finally:
             self.close(None)
@@ -294,7 +299,7 @@ class Connection:
             if not data:
                 where = " inside a frame" if self._decoder.unfinished else ""
                 raise STOMPClosed(f"the broker closed the connection{where}")
-            self.beat.received(time.monotonic())
+            self.beat.received_at = time.monotonic()
             self._decoder.feed(data)
         except STOMPTimeout:
             raise STOMPTimeout("no frame came in time") from None
@@ -340,7 +345,7 @@ class Connection:
             return 0.0
         if self.beat.is_dead(now):
             if self._unread():  # it is us who do not read
-                self.beat.received(now)
+                self.beat.received_at = now
             else:
                 silence = self.beat.silence_limit
                 self.close(STOMPClosed(f"the broker gave no sign of life for {silence:g} s"))
@@ -350,7 +355,7 @@ class Connection:
 
     def _send_beat(self, now: float) -> None:
         """Send a line end, unless a frame is on its way anyway (STOMP 1.2, "Heart-beating")."""
-        self.beat.sent(now)
+        self.beat.sent_at = now
         if not self._sending.acquire(blocking=False):
             return
         failure: STOMPClosed | None = None

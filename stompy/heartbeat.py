@@ -41,6 +41,10 @@ class HeartBeat:
         send_ms, receive_ms: the agreed intervals, as `agree` gives them; 0 is never.
         now: the time.
 
+    Attributes:
+        sent_at: when something was last sent: any octets are a beat.
+        received_at: when something last came: any octets are a sign of life.
+
     Example:
         >>> beat = HeartBeat(1000, 0, now=5.0)
         >>> beat.must_send(5.5), beat.must_send(5.8), beat.is_dead(99.0)
@@ -52,7 +56,7 @@ class HeartBeat:
         self.receive_ms = receive_ms
         self._send_after = send_ms / 1000 * SEND_FACTOR
         self._dead_after = receive_ms / 1000 * DEAD_FACTOR + DEAD_GRACE if receive_ms else 0.0
-        self._sent = self._received = now
+        self.sent_at = self.received_at = now
 
     @property
     def agreed(self) -> bool:
@@ -64,27 +68,19 @@ class HeartBeat:
         """Seconds of silence after which the peer is given up; 0 for any number."""
         return self._dead_after
 
-    def sent(self, now: float) -> None:
-        """Something was sent: any octets are a beat."""
-        self._sent = now
-
-    def received(self, now: float) -> None:
-        """Something came: any octets are a sign of life."""
-        self._received = now
-
     def must_send(self, now: float) -> bool:
         """Whether it is time for a beat."""
-        return bool(self._send_after) and now >= self._sent + self._send_after
+        return bool(self._send_after) and now >= self.sent_at + self._send_after
 
     def is_dead(self, now: float) -> bool:
         """Whether the peer has been silent for too long."""
-        return bool(self._dead_after) and now > self._received + self._dead_after
+        return bool(self._dead_after) and now > self.received_at + self._dead_after
 
     def wait(self, now: float) -> float:
         """Seconds until one of the two may be due."""
         moments = []
         if self._send_after:
-            moments.append(self._sent + self._send_after)
+            moments.append(self.sent_at + self._send_after)
         if self._dead_after:
-            moments.append(self._received + self._dead_after)
+            moments.append(self.received_at + self._dead_after)
         return max(0.0, min(moments, default=now) - now)

@@ -25,12 +25,10 @@ READ_SIZE = 64 * 1024
 LONGEST_WAIT = 86_400.0
 """Seconds; the system takes none that is much longer, so a longer one is made of several."""
 
-BURST = 100
-"""So many frames in close succession are a burst."""
-BURST_GAP = 0.0002
-"""Seconds between two of them at the most."""
+BURST, BURST_TIME = 64, 0.01
+"""So many frames in so many seconds are a burst."""
 BURST_PAUSE = 0.002
-"""Seconds after the last one until the burst is over."""
+"""Seconds without a frame after which it is over."""
 
 _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
@@ -75,9 +73,11 @@ class SocketTransport:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._socket = sock
+        self._sends = 0  # how often something was sent
         # What is being sent, and how many octets of it each write took: together they say what is
         # unsent, whenever an interrupt comes.
-        self._begun: tuple[bytes, list[int]] | None = None
+        self._begun = b""
+        self._written: list[int] = []
 
     def recv(self, deadline: float | None) -> bytes:
         while True:
@@ -87,11 +87,14 @@ class SocketTransport:
                 self._wait(selectors.EVENT_READ, deadline)
 
     def send(self, data: bytes, deadline: float | None) -> None:
-        if self._begun is not None:
-            begun, written = self._begun
-            data = begun[sum(written) :] + data
-        written = []
-        self._begun = data, written
+        self._sends += 1
+        if self._sends % BURST == 0:
+            self._note_many()
+        if self._begun:
+            data = self._begun[sum(self._written) :] + data
+        # An interrupt is raised when a call returns: these two stay together.
+        self._begun, self._written = data, []
+        written = self._written
         rest: bytes | memoryview = data
         while rest:
             try:
@@ -104,7 +107,10 @@ class SocketTransport:
                 if written[-1] == len(rest):
                     break
                 rest = memoryview(rest)[written[-1] :]
-        self._begun = None
+        self._begun = b""
+
+    def _note_many(self) -> None:
+        """Called at every `BURST`-th send."""
 
     def readable(self) -> bool:
         return self._ready(selectors.EVENT_READ, 0)
@@ -142,19 +148,13 @@ class TCPTransport(SocketTransport):
         super().__init__(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._gathers = False
-        self._sent_at = 0.0  # when the newest frame was
-        self._streak = 0  # how many frames before it were sent in close succession
+        self._noted = 0.0  # when there had been so many frames again
 
-    def send(self, data: bytes, deadline: float | None) -> None:
+    def _note_many(self) -> None:
         now = time.monotonic()
-        if now - self._sent_at > BURST_GAP:
-            self._streak = 0
-        else:
-            self._streak += 1
-        self._sent_at = now
-        if self._streak >= BURST and not self._gathers:
+        if now - self._noted < BURST_TIME and not self._gathers:
             self._gather()
-        super().send(data, deadline)
+        self._noted = now
 
     def _gather(self) -> None:
         self._gathers = True
@@ -166,7 +166,9 @@ class TCPTransport(SocketTransport):
 
     def _end_burst(self) -> None:
         """Wait until nothing is sent any more, and have the kernel send what it has gathered."""
-        while time.monotonic() - self._sent_at < BURST_PAUSE:
+        sends = -1
+        while sends != self._sends:
+            sends = self._sends
             time.sleep(BURST_PAUSE)
         with contextlib.suppress(OSError):  # it may be closed by now
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -93,6 +93,11 @@ def _encode_head(command: str, headers: Mapping[str, str], version: str) -> byte
     return head
 
 
+_Head = tuple[dict[str, Any], type, str, bytes]
+"""What a head was made for, headers and type of body; the charset of a text; its octets up to the
+length of the body."""
+
+
 class MessageEncoder:
     """Encodes SEND frames, and keeps the heads it has made.
 
@@ -106,34 +111,29 @@ class MessageEncoder:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        # The head up to the length of the body, and the charset for a body that is text.
-        self._heads: dict[tuple[object, ...], tuple[bytes, str]] = {}
+        self._heads: dict[str, _Head] = {}  # the newest one of each destination
 
     def encode(
         self, destination: str, headers: Mapping[str, Any], body: str | bytes
     ) -> bytes | None:
         """The octets of a message; None when there is anything out of the ordinary about it."""
         try:
-            key = (destination, type(body), tuple(headers.items()))
-            kept = self._heads.get(key) or self._keep(key, destination, headers, body)
-            if kept is None:
-                return None
-            head, charset = kept
-            octets = body if isinstance(body, bytes) else body.encode(charset)
-        except (TypeError, LookupError, ValueError):  # no key, no charset, no text of that charset
+            kept = self._heads.get(destination)
+            if kept is None or kept[0] != headers or kept[1] is not type(body):
+                kept = self._make_head(destination, headers, body)
+                if kept is None:
+                    return None
+            octets = body if isinstance(body, bytes) else body.encode(kept[2])
+        except (TypeError, LookupError, ValueError):  # no text, no charset, no text of that charset
             return None
-        return b"%b%d\n\n%b\0" % (head, len(octets), octets)
+        return b"%b%d\n\n%b\0" % (kept[3], len(octets), octets)
 
-    def _keep(
-        self,
-        key: tuple[object, ...],
-        destination: str,
-        headers: Mapping[str, Any],
-        body: str | bytes,
-    ) -> tuple[bytes, str] | None:
+    def _make_head(
+        self, destination: str, headers: Mapping[str, Any], body: str | bytes
+    ) -> _Head | None:
         fields = {**headers, "destination": destination}
-        # Text alone: 1 and True are the same key, but not the same header.
-        if not all(type(text) is str for text in (*fields, *fields.values())):
+        # Text alone: 1 and True are equal, but not the same header.
+        if not (destination and all(type(text) is str for text in (*fields, *fields.values()))):
             return None
         if type(body) not in (bytes, str) or not _UNUSUAL.isdisjoint(fields):
             return None
@@ -143,8 +143,8 @@ class MessageEncoder:
         head = _encode_head("SEND", header_texts(fields), self._version) + b"content-length:"
         if len(self._heads) >= MAX_HEADS or len(head) > MAX_HEADER_LINE:
             self._heads.clear()
-        self._heads[key] = head, charset
-        return head, charset
+        self._heads[destination] = made = (dict(headers), type(body), charset, head)
+        return made
 
 
 def _utf8(text: str) -> bytes | None:

@@ -52,14 +52,14 @@ def test_a_beat_is_due_after_four_fifths_of_the_interval() -> None:
 
 def test_whatever_is_sent_puts_the_next_beat_off() -> None:
     beat = HeartBeat(1000, 0, now=5.0)
-    beat.sent(5.7)
+    beat.sent_at = 5.7
     assert not beat.must_send(6.4)
     assert beat.must_send(6.6)
 
 
 def test_what_comes_does_not_put_a_beat_off() -> None:
     beat = HeartBeat(1000, 1000, now=5.0)
-    beat.received(5.7)
+    beat.received_at = 5.7
     assert beat.must_send(5.81)
 
 
@@ -79,14 +79,14 @@ def test_a_peer_is_dead_after_two_intervals_and_a_second() -> None:
 
 def test_whatever_comes_is_a_sign_of_life() -> None:
     beat = HeartBeat(0, 1000, now=5.0)
-    beat.received(7.9)
+    beat.received_at = 7.9
     assert not beat.is_dead(10.8)
     assert beat.is_dead(11.0)
 
 
 def test_what_is_sent_is_no_sign_of_the_peers_life() -> None:
     beat = HeartBeat(1000, 1000, now=5.0)
-    beat.sent(7.9)
+    beat.sent_at = 7.9
     assert beat.is_dead(8.01)
 
 
@@ -131,7 +131,7 @@ def test_whoever_waits_as_told_sends_in_time_and_never_in_a_busy_loop(
     for _ in range(20):
         now += beat.wait(now) + 1e-6  # no sleep is shorter than asked for
         assert beat.must_send(now)
-        beat.sent(now)
+        beat.sent_at = now
     assert 0.8 * 20 * interval / 1000 <= now - start < 20 * interval / 1000
 
 

@@ -403,7 +403,7 @@ def test_frames_that_come_now_and_then_are_never_held_back(
     tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, _ = tcp
-    monkeypatch.setattr(transport, "BURST_GAP", -1.0)  # no two are in close succession
+    monkeypatch.setattr(transport, "BURST_TIME", 0.0)  # no two are in close succession
     for _ in range(transport.BURST * 2):
         stream.send(b"x", soon())
         assert not gathers(stream)
@@ -413,7 +413,7 @@ def test_frames_of_a_burst_share_segments_and_the_last_one_leaves_soon(
     tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, end = tcp
-    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)  # however slow this machine is
+    monkeypatch.setattr(transport, "BURST_TIME", TIMEOUT)  # however slow this machine is
     frames = transport.BURST * 3
     for _ in range(frames):
         stream.send(b"x", soon())
@@ -430,10 +430,10 @@ def test_a_second_burst_is_one_too(
     tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, _ = tcp
-    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
+    monkeypatch.setattr(transport, "BURST_TIME", TIMEOUT)
     monkeypatch.setattr(transport, "BURST_PAUSE", 0.05)  # longer than this thread may be held up
     for _ in range(2):
-        for _ in range(transport.BURST + 1):
+        for _ in range(transport.BURST * 2):
             stream.send(b"x", soon())
         assert stream._gathers
         until(lambda: not stream._gathers)
@@ -443,8 +443,8 @@ def test_a_stream_that_is_closed_in_a_burst_leaves_no_thread(
     tcp: tuple[TCPTransport, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, _ = tcp
-    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
-    for _ in range(transport.BURST + 1):
+    monkeypatch.setattr(transport, "BURST_TIME", TIMEOUT)
+    for _ in range(transport.BURST * 2):
         stream.send(b"x", soon())
     stream.close()
     until(lambda: not any(thread.name == "stompy-burst" for thread in threading.enumerate()))
@@ -457,7 +457,7 @@ def test_a_burst_goes_on_where_no_thread_can_be_started(
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
     stream, _ = tcp
-    monkeypatch.setattr(transport, "BURST_GAP", TIMEOUT)
+    monkeypatch.setattr(transport, "BURST_TIME", TIMEOUT)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     for _ in range(transport.BURST * 2):
         stream.send(b"x", soon())
