@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -17,13 +17,42 @@ POLL_SECONDS = 0.1
 ATTEMPT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Process:
-    """A running program that leads a process group of its own, and the file it writes to."""
+    """A program that leads a process group of its own, and may be run more than once.
+
+    It runs in the folder, where its output goes to a file; `ready` says when it can be used.
+    """
 
     name: str
-    popen: subprocess.Popen[bytes]
-    log: Path
+    command: list[str]
+    folder: Path
+    environment: dict[str, str]
+    ready: Callable[[], bool]
+    popen: subprocess.Popen[bytes] = field(init=False)
+
+    @property
+    def log(self) -> Path:
+        """The file with the output of all runs."""
+        return self.folder / f"{self.name.lower()}.log"
+
+    def start(self) -> None:
+        """Run it, and return once it is ready; RuntimeError if it ends or time is up before."""
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the tests: they end this
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.end()
+            raise
 
     def exited(self) -> bool:
         """Say whether the program has ended."""
@@ -34,13 +63,12 @@ class Process:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.popen.pid, options) is not None
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Return once ready() is true; RuntimeError if the program ends or time is up before."""
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             if self.exited():
                 raise RuntimeError(f"{self.name} ended while starting:\n{self.tail()}")
-            if ready():
+            if self.ready():
                 return
             if time.monotonic() > deadline:
                 late = f"{self.name} was not ready within {START_SECONDS:.0f} s"
@@ -59,27 +87,26 @@ class Process:
         deadline = time.monotonic() + STOP_SECONDS
         while not self.exited() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the program and its group, without a word; `start` runs it anew."""
+        if self.popen.returncode is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
 
 
 @contextmanager
 def running(
-    name: str, command: list[str], folder: Path, environment: dict[str, str]
+    name: str,
+    command: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    ready: Callable[[], bool],
 ) -> Iterator[Process]:
-    """Run a command in the folder, its output going to a file there, and end it afterwards."""
-    log = folder / f"{name.lower()}.log"
-    with log.open("wb") as output:
-        popen = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the tests: they end this
-        )
-    process = Process(name, popen, log)
+    """Run a `Process`, ready when the block begins, and end it afterwards."""
+    process = Process(name, command, folder, environment, ready)
+    process.start()
     try:
         yield process
     finally:

@@ -1,7 +1,8 @@
 """Private brokers for tests: RabbitMQ and ActiveMQ Classic.
 
 Each one listens on 127.0.0.1 only, on ports of its own, keeps all its files in the folder it is
-given, and is gone when its `with` block ends.
+given, and is gone when its `with` block ends. Killed meanwhile, it can be started again: at the
+same ports, with what its queues have kept.
 """
 
 import os
@@ -39,8 +40,10 @@ class Server:
     """Who vouches for the broker there."""
     unix_path: Path | None = None
     """The Unix socket where it listens, if it does."""
-    stop: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
-    """Ends the broker now, for tests of what happens then; it cannot be started again."""
+    kill: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    """Takes the broker away in the middle of whatever it does, for tests of what happens then."""
+    start: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
+    """Brings it back after that, and returns when it answers."""
     way: str = "tcp"
     """The way that `address` and `arguments` are for: tcp, unix, tls or ws."""
 
@@ -85,15 +88,18 @@ def rabbitmq(folder: Path) -> Iterator[Server]:
     files = write_files(folder, server_certificate())
     _write_rabbitmq_files(folder, stomp, web, _tls_listener(tls, files))
     environment = _rabbitmq_environment(folder, node, epmd)
+
+    def ready() -> bool:
+        return _answers_stomp(stomp, "guest", "guest") and listens(tls) and listens(web)
+
     with (
         _epmd(folder, epmd),
-        running("RabbitMQ", [str(RABBITMQ_SERVER)], folder, environment) as process,
+        running("RabbitMQ", [str(RABBITMQ_SERVER)], folder, environment, ready) as process,
     ):
-        process.wait_until(
-            lambda: _answers_stomp(stomp, "guest", "guest") and listens(tls) and listens(web)
-        )
         yield Server(
-            "rabbitmq", HOST, stomp, "guest", "guest", web, tls, files.ca, stop=process.end
+            *("rabbitmq", HOST, stomp, "guest", "guest", web, tls, files.ca),
+            kill=process.kill,
+            start=process.start,
         )
 
 
@@ -104,9 +110,12 @@ def activemq(folder: Path) -> Iterator[Server]:
     stomp = free_port()
     _write_activemq_files(folder, stomp)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
-    with running("ActiveMQ", _activemq_command(folder), folder, environment) as process:
-        process.wait_until(lambda: _answers_stomp(stomp, None, None))
-        yield Server("activemq", HOST, stomp, None, None, stop=process.end)
+
+    def ready() -> bool:
+        return _answers_stomp(stomp, None, None)
+
+    with running("ActiveMQ", _activemq_command(folder), folder, environment, ready) as process:
+        yield Server("activemq", HOST, stomp, None, None, kill=process.kill, start=process.start)
 
 
 @contextmanager
@@ -117,8 +126,7 @@ def _epmd(folder: Path, port: int) -> Iterator[None]:
     """
     command = ["epmd", "-port", str(port), "-address", HOST]
     environment = {"PATH": os.environ["PATH"]}
-    with running("epmd", command, folder, environment) as process:
-        process.wait_until(lambda: listens(port))
+    with running("epmd", command, folder, environment, lambda: listens(port)):
         yield
 
 
@@ -158,6 +166,8 @@ def _rabbitmq_environment(folder: Path, node: int, epmd: int) -> dict[str, str]:
         "HOME": str(folder),  # the Erlang cookie goes there
         "ERL_EPMD_PORT": str(epmd),
         "ERL_FLAGS": "-start_epmd false",
+        # Erlang takes the place of the script, so that who has seen that end has seen the broker's.
+        "RUNNING_UNDER_SYSTEMD": "true",
         "RABBITMQ_NODENAME": f"stompy-{node}@localhost",
         "RABBITMQ_DIST_PORT": str(node),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
@@ -202,7 +212,7 @@ ACTIVEMQ_XML = """\
          http://activemq.apache.org/schema/core
          http://activemq.apache.org/schema/core/activemq-core.xsd">
   <broker xmlns="http://activemq.apache.org/schema/core" brokerName="stompy"
-          dataDirectory="data" persistent="false" useJmx="false">
+          dataDirectory="data" useJmx="false">
     <transportConnectors>
       <transportConnector name="stomp" uri="stomp://{host}:{port}"/>
     </transportConnectors>

@@ -494,9 +494,8 @@ def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
     command = [str(servers.RABBITMQ_SERVER)]
     with (
         servers._epmd(folder, epmd),
-        running("RabbitMQ", command, folder, environment) as process,
+        running("RabbitMQ", command, folder, environment, lambda: listens(stomp)),
     ):
-        process.wait_until(lambda: listens(stomp))
         yield HOST, stomp
 
 

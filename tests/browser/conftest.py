@@ -64,8 +64,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         f"--LabApp.workspaces_dir={folder / 'workspaces'}",
         f"--LabApp.user_settings_dir={folder / 'settings'}",
     ]
-    with running("JupyterLab", command, folder, {**os.environ, "HOME": str(folder)}) as process:
-        process.wait_until(lambda: _answers(f"{url}/api/status"))
+    environment = {**os.environ, "HOME": str(folder)}
+
+    def ready() -> bool:
+        return _answers(f"{url}/api/status")
+
+    with running("JupyterLab", command, folder, environment, ready):
         yield Lab(url, folder)
 
 
