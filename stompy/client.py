@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import re
 import threading
 import time
 import warnings
@@ -15,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from stompy import wire
 from stompy.address import parse_addresses
+from stompy.compose import (
+    ANSWER_HEADERS,
+    MessageEncoder,
+    answer_headers,
+    compose,
+    header_texts,
+    need_destination,
+)
 from stompy.connection import SEND_LIMIT
 from stompy.connector import Connector, check_terms
 from stompy.dialect import dialect_of
@@ -25,7 +32,7 @@ from stompy.errors import (
     STOMPTimeout,
     broker_error,
 )
-from stompy.frame import AckId, AckMode, STOMPFrame, header_texts, payload
+from stompy.frame import AckId, AckMode, STOMPFrame
 from stompy.handshake import Terms
 from stompy.receipt import Receipt
 from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, States, policy_of
@@ -45,22 +52,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STOMPClient", "STOMPSubscription", "STOMPTransaction", "connect"]
 
-_WITH_BODY = frozenset({"SEND", "MESSAGE", "ERROR"})
-"""The frames that may have a body (STOMP 1.2, "Body")."""
-
 _log = logging.getLogger(__name__)
 
 _BOUND = frozenset({"ACK", "NACK", "UNSUBSCRIBE", "COMMIT", "ABORT", "DISCONNECT"})
 """Frames about something that ended with its connection, if that has ended."""
-
-_COMMAND = re.compile(r"[!-9;-~]+")
-
-_ANSWER_HEADERS = {
-    "1.0": {"message-id": "message-id"},
-    "1.1": {"message-id": "message-id", "subscription": "subscription"},
-    "1.2": {"id": "ack"},
-}
-"""The headers of ACK and NACK, and which header of MESSAGE each is taken from."""
 
 _OF_SUBSCRIBE = {"ack": "ack_mode=", "destination": "dest", "id": "id=", "receipt": "receipt="}
 """Headers of SUBSCRIBE that are said by an argument, and by which."""
@@ -86,18 +81,6 @@ def connect(addr_list: Any, **args: Any) -> STOMPClient:
     client = STOMPClient()
     client.connect(addr_list, **args)
     return client
-
-
-def _need_destination(destination: object) -> None:
-    if not destination or not isinstance(destination, str):
-        raise STOMPProtocolError(f"{destination!r} is no destination", hint='"/queue/Q"')
-
-
-def _refuse(headers: Mapping[str, Any], arguments: Mapping[str, str]) -> None:
-    """Refuse headers that are said by an argument: one of both would be lost."""
-    for name, argument in arguments.items():
-        if name in headers:
-            raise STOMPError(f"{name!r} among the headers", hint=f"say it by {argument}")
 
 
 def _tell(
@@ -138,7 +121,7 @@ class STOMPClient:
         self.version = "1.2"
         self.server = ""
         self._client_id: str | None = None
-        self._encoder = wire.MessageEncoder(self.version)
+        self._encoder = MessageEncoder(self.version)
         self._connection: Connection | None = None
         self._subscriptions: dict[str, STOMPSubscription] = {}
         self._sends_acks = False  # whether one of the subscriptions so far wanted that
@@ -274,7 +257,7 @@ class STOMPClient:
                 self.BrokerAddress, self.address = address.pair, str(address)
                 self.version, self.server = version, connected.get("server", "")
                 self._client_id = client_id
-                self._encoder = wire.MessageEncoder(version)
+                self._encoder = MessageEncoder(version)
                 self._connection = connection
                 connection.client = weakref.ref(self)
                 self._states.note(ClientState.Connected)
@@ -400,28 +383,16 @@ class STOMPClient:
         Example:
             >>> client.send("SEND", destination="/queue/Q", body="text or bytes", source="me")
         """
-        if not _COMMAND.fullmatch(command):
-            raise STOMPProtocolError(f"{command!r} is no command")
-        named: dict[str, Any] = {}
-        if transaction is not None:
-            named["transaction"] = getattr(transaction, "id", transaction)
-        if receipt:
-            named["receipt"] = self._new_id("receipt") if receipt is True else receipt
-        fields = header_texts({**headers, **kv_headers, **named})
-        octets = payload(fields, body)
-        if octets and command not in _WITH_BODY:
-            raise STOMPProtocolError(f"a {command} frame has no body", hint="SEND has one")
-        fields.pop("content-length", None)
-        if content_length and (octets or command == "SEND"):
-            fields["content-length"] = str(len(octets))
-        elif b"\0" in octets:
-            raise STOMPProtocolError(
-                "a body that holds a NUL cannot go without a content-length",
-                hint="leave content_length=False out",
-            )
-        asked = Receipt(fields["receipt"]) if "receipt" in fields else None
+        more, wanted = {**headers, **kv_headers}, self._receipt_id(receipt)
+        fields, octets = compose(command, more, body, transaction, wanted, content_length)
         bound = command in _BOUND or "transaction" in fields
         connection = self._live() if bound else self._sendable()
+        return self._send_by(connection, command, fields, octets)
+
+    def _send_by(
+        self, connection: Connection, command: str, fields: dict[str, str], octets: bytes = b""
+    ) -> Receipt | None:
+        asked = Receipt(fields["receipt"]) if "receipt" in fields else None
         connection.send(wire.encode(command, fields, octets, self.version), asked)
         return asked
 
@@ -454,7 +425,7 @@ class STOMPClient:
             if octets is not None and connection is not None:
                 connection.send(octets)
                 return None
-        _need_destination(destination)
+        need_destination(destination)
         fields = {**headers, "destination": destination}
         if id is not None:
             fields["message-id"] = id
@@ -492,6 +463,10 @@ class STOMPClient:
             else:
                 if frame is not None or not self._comes_back(connection, deadline):
                     return frame
+
+    def _receipt_id(self, receipt: bool | str) -> str | None:
+        """The id that is asked for: True generates one, what is false asks for none."""
+        return self._new_id("receipt") if receipt is True else receipt or None
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}-{next(self._ids)}"
@@ -536,10 +511,12 @@ class STOMPClient:
             STOMPError: the mode is none of the three, the id is in use, a header is one that has
                 an argument, or this broker does not know one of the last three.
         """
-        _need_destination(dest)
+        need_destination(dest)
         mode = AckMode(ack_mode)
         more = {**headers, **kv_headers}
-        _refuse(more, _OF_SUBSCRIBE)
+        for name, argument in _OF_SUBSCRIBE.items():
+            if name in more:
+                raise STOMPError(f"{name!r} among the headers", hint=f"say it by {argument}")
         dialect = dialect_of(self.server)
         asked = dialect.subscribe_headers(prefetch, selector, durable, self._client_id)
         if id is not None and "id" in asked:
@@ -558,9 +535,7 @@ class STOMPClient:
             fields.pop("content-length", None)
             subscription = STOMPSubscription(self, mode, send_acks, durable, fields)
             if receipt:
-                fields = header_texts(
-                    {**fields, "receipt": self._new_id("receipt") if receipt is True else receipt}
-                )
+                fields = header_texts({**fields, "receipt": self._receipt_id(receipt)})
                 subscription.receipt = Receipt(fields["receipt"])
             octets = wire.encode("SUBSCRIBE", fields, version=self.version)
             # Entered before it is sent: the first MESSAGE may come before this method returns.
@@ -636,7 +611,9 @@ class STOMPClient:
             transaction, receipt, headers, kv_headers: as for `send`.
 
         Returns:
-            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
+            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None. With
+            `reconnect`, an answer that the loss of the connection overtakes is not sent: a warning
+            says so, and the broker delivers the message again.
         """
         return self._answer("ACK", ack, transaction, receipt, {**headers, **kv_headers})
 
@@ -666,53 +643,54 @@ class STOMPClient:
         receipt: bool | str,
         more: dict[str, Any],
     ) -> Receipt | None:
-        needed = _ANSWER_HEADERS[self.version]
         source = ack.source if isinstance(ack, STOMPFrame | AckId) else None
-        if source is not None and not self._is_current(source):
-            warnings.warn(
-                f"{command} of a message of an earlier connection is not sent: the broker "
-                "delivers it again",
-                stacklevel=3,
-            )
+        connection = self._live() if source is None else self._current(source)
+        if connection is None:
+            self._say_unsent(command)
             return None
-        if isinstance(ack, STOMPFrame):
-            missing = [source for source in needed.values() if source not in ack]
-            if missing:
-                raise STOMPProtocolError(
-                    f"a {ack.Command} frame without {missing[0]} cannot be answered by {command}",
-                    hint="subscribe with ack_mode='client' or 'client-individual'",
-                )
-            named = {name: ack[source] for name, source in needed.items()}
-        elif self.version != "1.2":
-            raise STOMPProtocolError(
-                f"in STOMP {self.version} {command} needs the frame, not one header of it",
-                hint=f"client.{command.lower()}(frame)",
-            )
-        elif ack and isinstance(ack, str):
-            named = {"id": ack}
-        else:
-            raise STOMPProtocolError(
-                f"{command} needs the frame or its ack header, not {ack!r}",
-                hint=f"client.{command.lower()}(frame)",
-            )
-        return self.send(command, {**named, **more}, transaction=transaction, receipt=receipt)
+        named = answer_headers(self.version, command, ack)
+        wanted = self._receipt_id(receipt)
+        fields, _ = compose(command, {**named, **more}, b"", transaction, wanted)
+        try:
+            return self._send_by(connection, command, fields)
+        except STOMPClosed:
+            if (
+                source is None
+                or receipt
+                or transaction
+                or self.state is not ClientState.Reconnecting
+            ):
+                raise
+            self._say_unsent(command)
+            return None
 
-    def _is_current(self, source: weakref.ref[Connection] | None) -> bool:
-        """Whether what is said of a frame can still reach where it came from."""
-        return source is not None and source() is self._connection and self.Connected
+    def _say_unsent(self, command: str) -> None:
+        warnings.warn(
+            f"{command} of a message of an earlier connection is not sent: the broker delivers it "
+            "again",
+            stacklevel=4,
+        )
+
+    def _current(self, source: weakref.ref[Connection] | None) -> Connection | None:
+        """The connection that a frame came from, if what is said of it can still go there."""
+        connection = source() if source else None
+        return connection if connection is self._connection and self.Connected else None
 
     def _acknowledge(
         self, frame: STOMPFrame, transaction: str | STOMPTransaction | None = None
     ) -> None:
         """Send the ACK of a message whose subscription asked the client to do so."""
         subscription = self._subscriptions.get(frame.Headers.get("subscription", ""))
-        if subscription is None or not subscription.send_acks or not self._is_current(frame.source):
+        connection = self._current(frame.source)
+        if subscription is None or not subscription.send_acks or connection is None:
             return
-        if all(needed in frame for needed in _ANSWER_HEADERS[self.version].values()):
+        if all(needed in frame for needed in ANSWER_HEADERS[self.version].values()):
+            named = answer_headers(self.version, "ACK", frame)
+            fields, _ = compose("ACK", named, transaction=transaction)
             # The message is at hand, and the broker will send it again: it is not lost, here or
             # there, when the connection breaks now. The next wait says that it did.
             with contextlib.suppress(STOMPClosed, STOMPTimeout):
-                self.ack(frame, transaction)
+                self._send_by(connection, "ACK", fields)
 
     # -- transactions ------------------------------------------------------------------------
 

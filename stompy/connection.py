@@ -82,7 +82,7 @@ class Connection:
         self,
         data: bytes,
         receipt: Receipt | None = None,
-        limit: float = SEND_LIMIT,
+        limit: float | None = None,
         *,
         last: bool = False,
     ) -> None:
@@ -91,7 +91,7 @@ class Connection:
         Args:
             data: the frame.
             receipt: the receipt that it asks for.
-            limit: seconds that the peer may take to read it.
+            limit: seconds that the peer may take to read it; a minute when None.
             last: whether it is a goodbye.
 
         Raises:
@@ -102,6 +102,8 @@ class Connection:
         if receipt is not None:
             self._expect(receipt)
         now = time.monotonic()
+        if limit is None:
+            limit = SEND_LIMIT
         if not self._sending.acquire(False) and not self._sending.acquire(
             timeout=min(limit, threading.TIMEOUT_MAX)
         ):

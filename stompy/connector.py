@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stompy import wire
+from stompy.compose import header_texts
 from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout
-from stompy.frame import header_texts
 from stompy.handshake import Terms, connect_one
 
 if TYPE_CHECKING:

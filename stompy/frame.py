@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from stompy.client import STOMPClient
     from stompy.connection import Connection
 
-TEXT_TYPE = "text/plain;charset=utf-8"
-
 
 class AckMode(enum.StrEnum):
     """How a subscription's messages are acknowledged (STOMP 1.2, "SUBSCRIBE ack Header")."""
@@ -232,47 +230,3 @@ def charset_of(content_type: str) -> str:
         if name.strip().lower() == "charset":
             return value.strip().strip('"').lower() or "utf-8"
     return "utf-8"
-
-
-def header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Header values as text; those that are None are left out."""
-    texts = {
-        name: value if type(value) is str else _text(name, value)
-        for name, value in headers.items()
-        if value is not None
-    }
-    if "" in texts:
-        raise STOMPProtocolError("a header without a name", hint=f"its value is {texts['']!r:.40}")
-    if "\0" in "".join(texts) or "\0" in "".join(texts.values()):
-        # The grammar allows it, but most brokers end the frame there: what follows would be
-        # read as a frame of its own.
-        name = next(name for name, text in texts.items() if "\0" in name or "\0" in text)
-        raise STOMPProtocolError(f"header {name!r} holds a NUL", hint="send it in the body")
-    return texts
-
-
-def _text(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes | bytearray):
-        raise STOMPProtocolError(f"header {name!r} is bytes", hint="decode() it")
-    return str(value)
-
-
-def payload(fields: dict[str, str], body: str | bytes) -> bytes:
-    """The octets of a body; text without a content-type gets one in `fields`."""
-    if type(body) is bytes:
-        return body
-    if isinstance(body, str):
-        try:
-            return body.encode(charset_of(fields.setdefault("content-type", TEXT_TYPE)))
-        except (LookupError, ValueError) as error:
-            raise STOMPProtocolError(
-                f"the text does not go into {fields['content-type']}: {error}",
-                hint="name another charset, or send bytes",
-            ) from error
-    if isinstance(body, bytes | bytearray | memoryview):
-        return bytes(body)
-    raise STOMPProtocolError(
-        f"a body is text or bytes, not {type(body).__name__}", hint="json.dumps(...) makes text"
-    )

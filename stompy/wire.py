@@ -7,10 +7,10 @@ frames that are complete. What the versions do differently (escaping, line ends)
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stompy.errors import STOMPProtocolError
-from stompy.frame import TEXT_TYPE, STOMPFrame, charset_of, header_texts
+from stompy.frame import STOMPFrame
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -24,12 +24,6 @@ MAX_BODY = 100 * 1024 * 1024
 MAX_HEADERS = 1000
 MAX_HEADER_LINE = 64 * 1024
 MAX_HEAD = 1024 * 1024
-
-MAX_HEADS = 64
-"""So many heads of messages are kept."""
-
-_UNUSUAL = frozenset({"receipt", "transaction", "content-length"})
-"""Headers of SEND that mean something to the client that sends it."""
 
 LEARN_AFTER = 16
 """So many frames have to be alike before more of them are looked for."""
@@ -70,10 +64,10 @@ def encode(
         >>> encode("SEND", {"destination": "/queue/a:b"}, b"hello")
         b'SEND\\ndestination:/queue/a\\\\cb\\n\\nhello\\x00'
     """
-    return b"".join((_encode_head(command, headers, version), b"\n", body, b"\0"))
+    return b"".join((encode_head(command, headers, version), b"\n", body, b"\0"))
 
 
-def _encode_head(command: str, headers: Mapping[str, str], version: str) -> bytes:
+def encode_head(command: str, headers: Mapping[str, str], version: str) -> bytes:
     """The command and the header lines, without the blank line that ends the head."""
     lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
     table = None if command in HANDSHAKE else _ESCAPES.get(version)
@@ -91,60 +85,6 @@ def _encode_head(command: str, headers: Mapping[str, str], version: str) -> byte
     if head is None:
         raise STOMPProtocolError("a header that UTF-8 cannot hold", hint="look for lone surrogates")
     return head
-
-
-_Head = tuple[dict[str, Any], type, str, bytes]
-"""What a head was made for, headers and type of body; the charset of a text; its octets up to the
-length of the body."""
-
-
-class MessageEncoder:
-    """Encodes SEND frames, and keeps the heads it has made.
-
-    Most messages of a program differ in nothing but their bodies, and to write the same headers
-    again and again costs more than all the rest of sending.
-
-    Example:
-        >>> MessageEncoder("1.2").encode("/queue/Q", {"source": "me"}, b"hello")
-        b'SEND\\nsource:me\\ndestination:/queue/Q\\ncontent-length:5\\n\\nhello\\x00'
-    """
-
-    def __init__(self, version: str) -> None:
-        self._version = version
-        self._heads: dict[str, _Head] = {}  # the newest one of each destination
-
-    def encode(
-        self, destination: str, headers: Mapping[str, Any], body: str | bytes
-    ) -> bytes | None:
-        """The octets of a message; None when there is anything out of the ordinary about it."""
-        try:
-            kept = self._heads.get(destination)
-            if kept is None or kept[0] != headers or kept[1] is not type(body):
-                kept = self._make_head(destination, headers, body)
-                if kept is None:
-                    return None
-            octets = body if isinstance(body, bytes) else body.encode(kept[2])
-        except (TypeError, LookupError, ValueError):  # no text, no charset, no text of that charset
-            return None
-        return b"%b%d\n\n%b\0" % (kept[3], len(octets), octets)
-
-    def _make_head(
-        self, destination: str, headers: Mapping[str, Any], body: str | bytes
-    ) -> _Head | None:
-        fields = {**headers, "destination": destination}
-        # Text alone: 1 and True are equal, but not the same header.
-        if not (destination and all(type(text) is str for text in (*fields, *fields.values()))):
-            return None
-        if type(body) not in (bytes, str) or not _UNUSUAL.isdisjoint(fields):
-            return None
-        charset = ""
-        if isinstance(body, str):
-            charset = charset_of(fields.setdefault("content-type", TEXT_TYPE))
-        head = _encode_head("SEND", header_texts(fields), self._version) + b"content-length:"
-        if len(self._heads) >= MAX_HEADS or len(head) > MAX_HEADER_LINE:
-            self._heads.clear()
-        self._heads[destination] = made = (dict(headers), type(body), charset, head)
-        return made
 
 
 def _utf8(text: str) -> bytes | None:
