@@ -204,6 +204,11 @@ class STOMPClient:
             STOMPAddressError: `addr_list` holds something that is no address.
             STOMPConnectError: no address gave CONNECTED; the error says of each what happened.
             STOMPError: the arguments contradict each other.
+
+        Example:
+            >>> client = STOMPClient()
+            >>> client.connect("stomp+ssl://broker.example", ca_file="ca.pem")["server"]
+            'RabbitMQ/3.13.7'
         """
         if self._connection is not None and self._connection.open:
             raise STOMPError("this client is connected already", hint="disconnect() it first")
@@ -322,6 +327,10 @@ class STOMPClient:
         was sent before has reached the broker when this returns in time. May be called from any
         thread and more than once: the first call does it, the others return at once. A thread that
         waits in `recv` is woken.
+
+        Example:
+            >>> with stompy.connect(("127.0.0.1", 61613)) as client:  # says goodbye at its end
+            ...     client.message("/queue/Q", "hello")
         """
         with self._changing:
             connection = self._connection
@@ -510,6 +519,12 @@ class STOMPClient:
         Raises:
             STOMPError: the mode is none of the three, the id is in use, a header is one that has
                 an argument, or this broker does not know one of the last three.
+
+        Example:
+            >>> client.subscribe("/queue/orders", "client-individual", prefetch=10)
+            '1'
+            >>> client.subscriptions["1"]
+            <STOMPSubscription 1 /queue/orders ack=client-individual>
         """
         need_destination(dest)
         mode = AckMode(ack_mode)
@@ -572,6 +587,9 @@ class STOMPClient:
 
         Raises:
             STOMPError: this connection has no such subscription.
+
+        Example:
+            >>> client.unsubscribe("1")
         """
         with self._subscribing:
             subscription = self._subscriptions.pop(sub_id, None)
@@ -614,6 +632,15 @@ class STOMPClient:
             The `Receipt` when one was asked for: its id, as text, with `wait`. Else None. With
             `reconnect`, an answer that the loss of the connection overtakes is not sent: a warning
             says so, and the broker delivers the message again.
+
+        Raises:
+            STOMPProtocolError: `ack` does not name a message, or not in this version.
+            STOMPClosed: the connection is not there.
+
+        Example:
+            >>> client.subscribe("/queue/orders", "client-individual", send_acks=False)
+            >>> frame = client.recv()
+            >>> client.ack(frame)  # or, in STOMP 1.2: client.ack(frame["ack"])
         """
         return self._answer("ACK", ack, transaction, receipt, {**headers, **kv_headers})
 
@@ -699,6 +726,14 @@ class STOMPClient:
 
         Args:
             id: its id, unique among the open ones of the connection; generated when None.
+
+        Raises:
+            STOMPClosed: the connection is not there.
+
+        Example:
+            >>> with client.transaction() as transaction:  # commits at its end
+            ...     transaction.message("/queue/orders", "part 1")
+            ...     transaction.message("/queue/orders", "part 2")
         """
         transaction = STOMPTransaction(self, id or self._new_id("transaction"))
         self.send("BEGIN", transaction=transaction.id)
@@ -727,6 +762,11 @@ class STOMPClient:
             STOMPTimeout: no frame came in time; nothing read so far is lost.
             STOMPError: the broker sent ERROR; its frame is in ``.Frame``.
             STOMPProtocolError: the broker sent something that is no STOMP.
+
+        Example:
+            >>> frame = client.recv(timeout=2.0)
+            >>> frame.destination, frame.text
+            ('/topic/prices', '42.5')
         """
         frame = self._next(timeout)
         if frame is None:
