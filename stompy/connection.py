@@ -46,6 +46,7 @@ class Connection:
         close_reason: why it ended; None while it is open and when this side closed it.
         beat: its heart-beats.
         client: whose connection it is, and who is told when it has ended.
+        inbox: the frames for the user that have been read. Any thread may take the first.
     """
 
     def __init__(
@@ -58,8 +59,7 @@ class Connection:
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
-        self._inbox: deque[STOMPFrame] = deque()  # frames for the user that have been read
-        self._taking = threading.Lock()  # held to take a frame out of it
+        self.inbox: deque[STOMPFrame] = deque()
         self._receipts: weakref.WeakValueDictionary[str, Receipt] = weakref.WeakValueDictionary()
         self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
         self._leaving = False
@@ -135,10 +135,12 @@ class Connection:
         What the broker sent before is taken in first: it is often an ERROR that says why.
         """
         self._take_in(lambda: False)
-        with self._taking:
-            last = self._inbox[-1] if self._inbox else None
-        if last is not None and last.Command == "ERROR":
-            return STOMPClosed(f"the connection broke; the broker says: {error_text(last)}", last)
+        with contextlib.suppress(IndexError):
+            last = self.inbox[-1]
+            if last.Command == "ERROR":
+                return STOMPClosed(
+                    f"the connection broke; the broker says: {error_text(last)}", last
+                )
         return STOMPClosed(f"the connection broke: {failure.strerror or failure}")
 
     def closed_error(self) -> STOMPClosed:
@@ -153,7 +155,7 @@ class Connection:
         What has come is taken in to see behind it, but no more than one frame or what was read with
         it: who does not receive holds the broker back.
         """
-        self._take_in(self._inbox.__len__)
+        self._take_in(self.inbox.__len__)
 
     def _take_in(self, enough: Callable[[], object]) -> None:
         """Read what has come, if nobody else reads, until it is enough or there is no more."""
@@ -169,11 +171,6 @@ class Connection:
 
     # -- receiving ---------------------------------------------------------------------------
 
-    def take(self) -> STOMPFrame | None:
-        """The oldest frame for the user that has been read, if there is one."""
-        with self._taking:
-            return self._inbox.popleft() if self._inbox else None
-
     def next_frame(self, timeout: float | None) -> STOMPFrame | None:
         """The next frame that is for the user; None at the end of the connection.
 
@@ -183,12 +180,15 @@ class Connection:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if (frame := self.take()) is not None or self._ended():
-                return frame
-            self._read_in_time(deadline, self._inbox.__len__)
+            try:
+                return self.inbox.popleft()
+            except IndexError:
+                if self._ended():
+                    return None
+            self._read_in_time(deadline, self.inbox.__len__)
 
     def _ended(self) -> bool:
-        if self.open or self._reading or self._inbox:
+        if self.open or self._reading or self.inbox:
             return False
         if isinstance(self.close_reason, STOMPProtocolError):
             raise self.close_reason
@@ -224,12 +224,14 @@ class Connection:
 
     def _withdraw(self, frame: STOMPFrame) -> None:
         """Take a frame out of the inbox, unless somebody has received it."""
-        with self._taking:
-            # A copy, since the reader may append meanwhile.
-            for place, kept in enumerate(list(self._inbox)):
-                if kept is frame:
-                    del self._inbox[place]
-                    return
+        while True:
+            try:
+                self.inbox.remove(frame)
+            except IndexError:  # another thread has taken one meanwhile
+                continue
+            except ValueError:
+                pass
+            return
 
     def leave(self, data: bytes, receipt_id: str, deadline: float) -> None:
         """Send the last frame, wait for its receipt, close; the first call alone has an effect.
@@ -318,7 +320,7 @@ class Connection:
             for frame in self._decoder.frames():
                 frame.came_from(self._weak)
                 if frame.Command == "MESSAGE":
-                    self._inbox.append(frame)
+                    self.inbox.append(frame)
                 else:
                     self._sort(frame)
         except STOMPProtocolError as error:
@@ -331,7 +333,7 @@ class Connection:
             receipt = self._receipts.pop(frame.get("receipt-id", ""), None)
         waiting = receipt is not None and receipt._waiting
         if not waiting:
-            self._inbox.append(frame)
+            self.inbox.append(frame)
         if receipt is not None:
             receipt._kept = not waiting
             receipt._answer = frame  # last: it is taken out of the inbox by whoever sees this

@@ -197,10 +197,10 @@ class STOMPFrame:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, STOMPFrame):
             return NotImplemented
-        return (self.Command, self.Headers, self.Body) == (
-            other.Command,
-            other.Headers,
-            other.Body,
+        return (
+            self.Command == other.Command
+            and self.Body == other.Body
+            and self.Headers == other.Headers
         )
 
     def __reduce__(self) -> tuple[type[STOMPFrame], tuple[str, dict[str, str], bytes]]:

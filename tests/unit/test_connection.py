@@ -650,9 +650,9 @@ def test_the_thread_does_not_keep_a_forgotten_connection() -> None:
 def test_waiting_for_a_receipt_does_not_mind_another_threads_taking_a_frame_meanwhile() -> None:
     class Taken(STOMPFrame):
         def __eq__(self, other: object) -> bool:
-            link._inbox.popleft()  # as another thread may do
+            link.inbox.popleft()  # as another thread may do
             return False
 
     link, _ = scripted(b"", raw("RECEIPT", "receipt-id:bye"))
-    link._inbox.extend([Taken("MESSAGE") for _ in range(4)])
+    link.inbox.extend([Taken("MESSAGE") for _ in range(4)])
     link.leave(b"DISCONNECT\n\n\0", "bye", soon())  # IndexError

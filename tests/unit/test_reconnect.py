@@ -330,7 +330,7 @@ def test_a_callback_that_answers_each_message_does_not_pull_the_rest_into_memory
             return seen == 200
 
         client.loop(callback)
-        kept = len(client._connection._inbox)
+        kept = len(client._connection.inbox)
         stop.set()
         client._recovery.stop()
         client._connection.close(None)
