@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import functools
+import io
 import json
 import os
 import signal
@@ -20,8 +22,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stompy import __version__
 from stompy.address import Address
 from stompy.client import STOMPClient, connect
-from stompy.errors import STOMPBodyError, STOMPClosed, STOMPError, broker_error
+from stompy.errors import STOMPBodyError, STOMPClosed, STOMPError, STOMPTimeout, broker_error
 from stompy.frame import AckMode
+from stompy.receipt import RECEIPT_LIMIT
+from stompy.trace import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +41,10 @@ WINDOW = 1000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if sys.stdout is None:
+        return _fail("there is no standard output")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as JSON has to be, whatever the locale
     signal.signal(signal.SIGTERM, _terminate)
     try:
         options.run(options)
@@ -45,11 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13  # SIGPIPE, which not every system has
     except (STOMPError, OSError) as error:
-        print(f"stompy: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def _fail(text: str) -> int:
+    shown = "\n".join(map(visible, text.split("\n")))
+    print(f"stompy: {shown}", file=sys.stderr)
+    return 1
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
@@ -110,25 +123,30 @@ def send(options: argparse.Namespace) -> None:
     headers = dict(options.header)
     if options.content_type is not None:
         headers["content-type"] = options.content_type
+    limit = options.timeout or RECEIPT_LIMIT
     with _connected(options) as client:
         unconfirmed: deque[Receipt] = deque()
         for body in _bodies(options.lines):
-            receipt = client.send(
-                "SEND",
-                {**headers, "destination": options.destination},
+            receipt = client.message(
+                options.destination,
                 body,
+                headers=headers,
                 receipt=True,
                 content_length=options.content_length,
             )
             assert receipt is not None
             unconfirmed.append(receipt)
+            with contextlib.suppress(STOMPTimeout):
+                client.recv(timeout=0)  # raises when the broker has refused an earlier one
             if len(unconfirmed) > WINDOW:
-                unconfirmed.popleft().wait(options.timeout)
+                unconfirmed.popleft().wait(limit)
         for receipt in unconfirmed:
-            receipt.wait(options.timeout)
+            receipt.wait(limit)
 
 
 def _bodies(lines: bool) -> Iterator[bytes]:
+    if sys.stdin is None:
+        raise STOMPError("there is no standard input")
     if lines:
         yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
     else:

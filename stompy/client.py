@@ -8,7 +8,6 @@ import itertools
 import logging
 import threading
 import time
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from stompy.errors import (
     STOMPProtocolError,
     STOMPTimeout,
     broker_error,
+    warn_unsent,
 )
 from stompy.frame import AckId, AckMode, STOMPFrame
 from stompy.handshake import Terms
@@ -40,6 +40,7 @@ from stompy.subscription import STOMPSubscription
 from stompy.tls import StrPath, TLSOptions
 from stompy.trace import Trace
 from stompy.transaction import STOMPTransaction
+from stompy.transport import LONGEST_WAIT
 
 if TYPE_CHECKING:
     import ssl
@@ -215,8 +216,8 @@ class STOMPClient:
         more = {**headers, **kv_headers}
         terms = Terms(
             versions,
-            CONNECT_LIMIT if timeout is None else timeout,
-            check_terms(versions, heart_beat, more),
+            CONNECT_LIMIT if timeout is None else min(timeout, LONGEST_WAIT),
+            check_terms(versions, heart_beat, more, ws_headers),
             server_hostname=server_hostname,
             ws_headers=ws_headers,
             max_body=max_body,
@@ -239,13 +240,11 @@ class STOMPClient:
         session = connector.connect()
         self._subscriptions.clear()
         self._states.tell = on_state and functools.partial(_tell, weakref.ref(self), on_state)
-        self._recovery = policy and Recovery(
-            connector, policy, lambda: self._connection, self._take_over, self._gave_up
-        )
-        self._take_over(session)
+        self._take_over(session, policy and Recovery(connector, policy))
+        self._states.flush()
         return session.connected
 
-    def _take_over(self, session: Session, recovery: Recovery | None = None) -> None:
+    def _take_over(self, session: Session, recovery: Recovery | None) -> None:
         """Make a new connection the client's: with its subscriptions, and before anybody sends.
 
         Raises:
@@ -263,15 +262,18 @@ class STOMPClient:
                 self.version, self.server = version, connected.get("server", "")
                 self._client_id = client_id
                 self._encoder = MessageEncoder(version)
-                self._connection = connection
+                self._connection, self._recovery = connection, recovery
                 connection.client = weakref.ref(self)
                 self._states.note(ClientState.Connected)
-        self._states.flush()
         if not connection.open:  # it ended before it could say so
-            self.connection_ended()
+            self._note_end()
 
     def connection_ended(self) -> None:
         """Called by the connection when it has ended: by a goodbye, or by the other side."""
+        self._note_end()
+        self._states.flush()
+
+    def _note_end(self) -> None:
         with self._changing:
             if self.Connected:
                 return  # it was the one before
@@ -280,13 +282,11 @@ class STOMPClient:
                 _log.info("lost %s: %s", self.address, reason.Message)
             lost = reason is not None and self._recovery is not None and self._recovery.goes_on
             self._states.note(ClientState.Reconnecting if lost else ClientState.Closed)
-        self._states.flush()
 
     def _gave_up(self, recovery: Recovery) -> None:
         with self._changing:
             if recovery is self._recovery:
                 self._states.note(ClientState.Closed)
-        self._states.flush()
 
     @property
     def state(self) -> ClientState:
@@ -297,7 +297,10 @@ class STOMPClient:
         """Whether there is a new connection for one that has ended; see `Recovery.recover`."""
         if self._recovery is None or lost.close_reason is None:
             return False
-        return self._recovery.recover(lost, deadline)
+        try:
+            return self._recovery.recover(self, lost, deadline)
+        finally:
+            self._states.flush()  # nothing is locked any more
 
     @property
     def Connected(self) -> bool:  # the contract's name
@@ -340,7 +343,10 @@ class STOMPClient:
             receipt = self._new_id("disconnect")
             goodbye = wire.encode("DISCONNECT", {"receipt": receipt}, version=self.version)
             connection.leave(goodbye, receipt, time.monotonic() + timeout)
-            self._states.change(ClientState.Closed)
+            with self._changing:
+                if connection is self._connection:  # nobody has connected it anew
+                    self._states.note(ClientState.Closed)
+            self._states.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -561,7 +567,7 @@ class STOMPClient:
             try:
                 self._live().send(octets, subscription.receipt)
             except BaseException:
-                del self._subscriptions[sub_id]
+                self._subscriptions.pop(sub_id, None)
                 raise
         return sub_id
 
@@ -593,13 +599,14 @@ class STOMPClient:
         Example:
             >>> client.unsubscribe("1")
         """
+        more = header_texts({**headers, **kv_headers})  # if it cannot be sent, nothing has ended
         with self._subscribing:
             subscription = self._subscriptions.pop(sub_id, None)
         if subscription is None:
             raise STOMPError(f"no subscription with the id {sub_id!r}")
         if self.state is ClientState.Reconnecting:
             return None  # it has ended with the connection, and will not come back
-        fields = {**headers, **kv_headers, "id": sub_id}
+        fields = {**more, "id": sub_id}
         if self.version == "1.0":
             fields["destination"] = subscription.destination
         if not (delete and subscription.durable):
@@ -675,7 +682,7 @@ class STOMPClient:
         source = ack.source if isinstance(ack, STOMPFrame | AckId) else None
         connection = self._live() if source is None else self._current(source)
         if connection is None:
-            self._say_unsent(command)
+            warn_unsent(command)
             return None
         named = answer_headers(self.version, command, ack)
         wanted = self._receipt_id(receipt)
@@ -683,22 +690,11 @@ class STOMPClient:
         try:
             return self._send_by(connection, command, fields)
         except STOMPClosed:
-            if (
-                source is None
-                or receipt
-                or transaction
-                or self.state is not ClientState.Reconnecting
-            ):
+            comes_back = self._recovery is not None and self._recovery.goes_on
+            if source is None or receipt or transaction or not comes_back:
                 raise
-            self._say_unsent(command)
+            warn_unsent(command)
             return None
-
-    def _say_unsent(self, command: str) -> None:
-        warnings.warn(
-            f"{command} of a message of an earlier connection is not sent: the broker delivers it "
-            "again",
-            stacklevel=4,
-        )
 
     def _current(self, source: weakref.ref[Connection] | None) -> Connection | None:
         """The connection that a frame came from, if what is said of it can still go there."""

@@ -126,6 +126,8 @@ def header_texts(headers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration, str() would give the name
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes | bytearray):

@@ -24,7 +24,7 @@ from stompy.errors import (
 )
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
-from stompy.transport import LONGEST_WAIT
+from stompy.transport import LONGEST_WAIT, turn_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class Connection:
         self._weak = weakref.ref(self)
         self.client: weakref.ref[STOMPClient] | None = None
         self._begun = time.monotonic()
+        self._ended_at: float | None = None
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
@@ -64,7 +65,8 @@ class Connection:
         self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
         self._leaving = False
         self._reading = False
-        self._turn = threading.Condition()  # guards the flags above
+        self._lock = threading.RLock()  # guards the flags above
+        self._turn = threading.Condition(self._lock)
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self.beat = beat or HeartBeat(0, 0, now=0.0)
@@ -78,48 +80,36 @@ class Connection:
 
     # -- sending -----------------------------------------------------------------------------
 
-    def send(
-        self,
-        data: bytes,
-        receipt: Receipt | None = None,
-        limit: float | None = None,
-        *,
-        last: bool = False,
-    ) -> None:
+    # An interrupt is raised when a call returns. `with` takes a lock and notes that it has to be
+    # released in one; acquire() in front of `try` would leave it locked now and then.
+
+    def send(self, data: bytes, receipt: Receipt | None = None) -> None:
         """Write the octets of a frame; those of several threads never mix.
 
         Args:
             data: the frame.
             receipt: the receipt that it asks for.
-            limit: seconds that the peer may take to read it; a minute when None.
-            last: whether it is a goodbye.
 
         Raises:
             STOMPClosed: the connection is closed, or it broke meanwhile. When the broker had said
                 why by an ERROR, that frame is in ``.Frame``, and still comes by `next_frame`.
-            STOMPTimeout: the peer has not read in time; the connection is closed.
+            STOMPTimeout: the peer has not read for a minute; the connection is closed.
         """
         if receipt is not None:
             self._expect(receipt)
-        now = time.monotonic()
-        if limit is None:
-            limit = SEND_LIMIT
-        if not self._sending.acquire(False) and not self._sending.acquire(
-            timeout=min(limit, threading.TIMEOUT_MAX)
-        ):
-            raise STOMPTimeout("another thread's frame is still on its way to the broker")
         try:
-            if not self.open or (self._leaving and not last):
-                raise self.closed_error()
-            self._transport.send(data, now + limit)
-            self.beat.sent_at = now
-            return
+            with self._sending:  # whoever holds it lets it go after a minute at the latest
+                if not self.usable:
+                    raise self.closed_error()
+                now = time.monotonic()
+                self._transport.send(data, now + SEND_LIMIT)
+                self.beat.sent_at = now
+                return
         except STOMPClosed:
             raise
         except OSError as error:
             failure = error
         finally:
-            self._sending.release()
             if not self.open:
                 self._give_back()
         if isinstance(failure, STOMPTimeout):
@@ -166,7 +156,7 @@ class Connection:
     def _unread(self) -> bool:
         """Whether octets, or the end, wait to be read. While it is open in here, nobody gives the
         descriptor back: it could be another's by the time it is looked at."""
-        with self._turn:
+        with self._lock:
             return self.open and self._transport.readable()
 
     # -- receiving ---------------------------------------------------------------------------
@@ -209,7 +199,7 @@ class Connection:
                 if unclear is not None and unclear is not receipt._unclear:
                     receipt._unclear = unclear  # it is said once
                     raise broker_error(unclear)
-                if not self.open:
+                if not self.open and not self._reading:
                     return
                 self._read_in_time(
                     deadline, lambda: receipt._answer or self._unclear is not receipt._unclear
@@ -238,7 +228,7 @@ class Connection:
 
         Frames that come meanwhile are kept for `next_frame`.
         """
-        with self._turn:
+        with self._lock:
             if not self.open or self._leaving:
                 return
             self._leaving = True
@@ -246,11 +236,18 @@ class Connection:
         receipt._waiting = True  # before it is sent: another thread may read the answer
         try:
             # A peer that does not hear a goodbye is gone all the same.
-            with contextlib.suppress(STOMPError):
-                self.send(data, receipt, max(0.0, deadline - time.monotonic()), last=True)
+            with contextlib.suppress(STOMPError, OSError):
+                self._expect(receipt)
+                self._send_goodbye(data, deadline)
                 self._hear_goodbye(receipt, deadline)
         finally:
             self.close(None)
+            self._give_back()  # if the end came while the goodbye was being sent
+
+    def _send_goodbye(self, data: bytes, deadline: float) -> None:
+        with turn_to_write(self._sending, deadline):
+            if self.open:
+                self._transport.send(data, deadline)
 
     def _hear_goodbye(self, receipt: Receipt, deadline: float) -> None:
         """Wait for the receipt; an ERROR that comes before it is about an earlier frame."""
@@ -279,22 +276,24 @@ class Connection:
         Returns when something has changed: octets were read, `arrived` is true, or the connection
         closed. Raises STOMPTimeout when nothing did until `deadline`.
         """
-        with self._turn:
-            while self._reading and not arrived():
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise STOMPTimeout("no frame came in time")
-                self._turn.wait(None if left is None else min(left, LONGEST_WAIT))
-            if arrived() or not self.open:
-                return
-            self._reading = True
+        mine = False
         try:
+            with self._lock:
+                while self._reading and not arrived():
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        raise STOMPTimeout("no frame came in time")
+                    self._turn.wait(None if left is None else min(left, LONGEST_WAIT))
+                if arrived() or not self.open:
+                    return
+                self._reading = mine = True
             self._take(deadline)
         finally:
-            with self._turn:
-                self._reading = False
-                self._turn.notify_all()
-            self._give_back()
+            if mine:
+                self._reading = False  # first: an interrupt may come here, too
+                with self._lock:
+                    self._turn.notify_all()
+                self._give_back()
 
     def _take(self, deadline: float | None) -> None:
         """Read once and sort what is complete; the reading turn is this thread's."""
@@ -348,9 +347,10 @@ class Connection:
         if not self.open:
             return 0.0
         if self.beat.is_dead(now):
+            self.notice_end()  # the beats of who is silent now may lie unread
             if self._unread():  # it is us who do not read
                 self.beat.received_at = now
-            else:
+            elif self.beat.is_dead(now):
                 silence = self.beat.silence_limit
                 self.close(STOMPClosed(f"the broker gave no sign of life for {silence:g} s"))
         if self.beat.must_send(now) and self.usable:
@@ -378,8 +378,8 @@ class Connection:
 
     @property
     def age(self) -> float:
-        """Seconds since it was made."""
-        return time.monotonic() - self._begun
+        """Seconds that it has lived."""
+        return (self._ended_at or time.monotonic()) - self._begun
 
     @property
     def usable(self) -> bool:
@@ -388,10 +388,11 @@ class Connection:
 
     def close(self, reason: STOMPError | None) -> None:
         """End it and wake all who wait on it; the first call alone has an effect."""
-        with self._turn:
+        with self._lock:
             if not self.open:
                 return
             self.open = False
+            self._ended_at = time.monotonic()
             self.close_reason = None if self._leaving else reason  # a goodbye ends in EOF, too
             self._transport.shutdown()
             self._closed.set()
@@ -404,7 +405,7 @@ class Connection:
     def _give_back(self) -> None:
         """Give the descriptor back once it is closed and nobody uses it: it could be reused under
         a reader or a writer. Whoever uses it meanwhile calls this afterwards."""
-        with self._turn:
+        with self._lock:
             if self.open or self._reading or not self._sending.acquire(blocking=False):
                 return
         try:

@@ -126,7 +126,10 @@ _NOT_AMONG_HEADERS = {
 
 
 def check_terms(
-    versions: tuple[str, ...], heart_beat: tuple[int, int], headers: Mapping[str, Any]
+    versions: tuple[str, ...],
+    heart_beat: tuple[int, int],
+    headers: Mapping[str, Any],
+    ws_headers: Mapping[str, str] = {},
 ) -> tuple[int, int]:
     """Refuse what cannot be meant; returns the heart-beats, as whole milliseconds.
 
@@ -136,6 +139,10 @@ def check_terms(
     for name, hint in _NOT_AMONG_HEADERS.items():
         if name in headers:
             raise STOMPError(f"{name!r} among the headers of CONNECT", hint=hint)
+    for name, value in ws_headers.items():
+        if not all(isinstance(text, str) and text.isprintable() for text in (name, value)):
+            # The value is not shown: it is often a token.
+            raise STOMPError(f"HTTP cannot carry the header {name!r}", hint="look for line ends")
     if not versions or set(versions) - set(wire.VERSIONS):
         raise STOMPError(
             f"cannot offer the versions {versions!r}",
@@ -145,7 +152,7 @@ def check_terms(
         send, want = map(int, heart_beat)
         if min(send, want) < 0:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise STOMPError(
             f"heart_beat={heart_beat!r}", hint="write (send_ms, want_ms), 0 for never"
         ) from None

@@ -6,6 +6,8 @@ kept as the ERROR frame in `.Frame`.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,3 +110,20 @@ def _first_line(text: str) -> str:
 def broker_error(frame: STOMPFrame) -> STOMPError:
     """The exception for an ERROR frame."""
     return STOMPError(f"the broker says: {error_text(frame)}", frame)
+
+
+def outside() -> int:
+    """The `stacklevel` of the first caller that is not in this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "stompy":
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def warn_unsent(command: str) -> None:
+    """Say that an answer to a message goes nowhere, because its connection is gone."""
+    warnings.warn(
+        f"{command} of a message of an earlier connection is not sent: the broker delivers it "
+        "again",
+        stacklevel=outside(),
+    )

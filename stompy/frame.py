@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError
+from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError, warn_unsent
 
 if TYPE_CHECKING:
     import weakref
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from stompy.client import STOMPClient
     from stompy.connection import Connection
+    from stompy.receipt import Receipt
 
 
 class AckMode(enum.StrEnum):
@@ -116,26 +117,32 @@ class STOMPFrame:
     def Headers(self, headers: dict[str, str]) -> None:
         self._headers = headers
 
-    def ack(self, **kwargs: Any) -> None:
+    def ack(self, **kwargs: Any) -> Receipt | None:
         """Acknowledge this message; as `STOMPClient.ack`.
 
         Raises:
             STOMPError: it was not received by a client.
         """
-        self._client().ack(self, **kwargs)
-
-    def nack(self, **kwargs: Any) -> None:
-        """Say that this message was not processed; as `STOMPClient.nack`."""
-        self._client().nack(self, **kwargs)
-
-    def _client(self) -> STOMPClient:
-        source = self.source() if self.source else None
-        client = source.client() if source and source.client else None
+        client = self._client()
         if client is None:
-            raise STOMPError(
-                f"a {self.Command} frame that no client has received, or whose client is gone"
-            )
-        return client
+            warn_unsent("ACK")
+            return None
+        return client.ack(self, **kwargs)
+
+    def nack(self, **kwargs: Any) -> Receipt | None:
+        """Say that this message was not processed; as `STOMPClient.nack`."""
+        client = self._client()
+        if client is None:
+            warn_unsent("NACK")
+            return None
+        return client.nack(self, **kwargs)
+
+    def _client(self) -> STOMPClient | None:
+        """Whose frame it is; None when that is gone, or its connection is."""
+        if self.source is None:
+            raise STOMPError(f"a {self.Command} frame that no client has received")
+        source = self.source()
+        return source.client() if source and source.client else None
 
     def headers(self) -> dict[str, str]:
         """A copy of the headers."""

@@ -154,7 +154,16 @@ def _start_tls(
 ) -> Transport:
     import ssl
 
-    transport = TLSTransport(raw, context, host)
+    try:
+        transport = TLSTransport(raw, context, host)
+    except (TypeError, ValueError) as error:
+        _fail(
+            f"{host!r} is no host name that a certificate can have",
+            "check server_hostname, or the host of the address",
+            address,
+            "tls",
+            error,
+        )
     try:
         transport.handshake(deadline)
     except ssl.SSLCertVerificationError as error:

@@ -83,5 +83,9 @@ class Receipt(str):
         if self._answer.Command == "ERROR":
             raise broker_error(self._answer)
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """In another process, or in a copy, it is plain text."""
+        return str, (str(self),)
+
     def __repr__(self) -> str:
         return f"<Receipt {str(self)!r} {self.outcome}>"

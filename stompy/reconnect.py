@@ -16,8 +16,9 @@ from stompy.transport import patience
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stompy.client import STOMPClient
     from stompy.connection import Connection
-    from stompy.connector import Connector, Session
+    from stompy.connector import Connector
 
 _log = logging.getLogger(__name__)
 
@@ -132,28 +133,15 @@ class Recovery:
     Args:
         connector: connects anew.
         policy: how often and when.
-        current: gives the client's connection of the moment.
-        take_over: makes a new connection the client's; may raise when it is lost at once, or when
-            it is not wanted any more.
-        gave_up: is called when it is not tried any more.
     """
 
-    def __init__(
-        self,
-        connector: Connector,
-        policy: ReconnectPolicy,
-        current: Callable[[], Connection | None],
-        take_over: Callable[[Session, Recovery], None],
-        gave_up: Callable[[Recovery], None],
-    ) -> None:
+    def __init__(self, connector: Connector, policy: ReconnectPolicy) -> None:
         self.error: STOMPError | None = None
         self._connector = connector
         self._policy = policy
-        self._current = current
-        self._take_over = take_over
-        self._gave_up = gave_up
         self._goodbye = threading.Event()
         self._turn = threading.Lock()
+        self._lost: Connection | None = None  # the one that is brought back
         self._attempt = 0
         self._next_try = 0.0
 
@@ -166,7 +154,7 @@ class Recovery:
         """Try no more, and wake whoever waits for the next attempt."""
         self._goodbye.set()
 
-    def recover(self, lost: Connection, deadline: float | None) -> bool:
+    def recover(self, client: STOMPClient, lost: Connection, deadline: float | None) -> bool:
         """Have the client connected anew; returns whether it is.
 
         Raises:
@@ -176,17 +164,19 @@ class Recovery:
         if not self._turn.acquire(timeout=patience(deadline)):
             raise STOMPTimeout("the connection is lost and not back yet")
         try:
-            if self._current() is not lost:
+            if client._connection is not lost:
                 return True
-            if lost.age > LIVED:
-                self._attempt = 0
+            if lost is not self._lost:
+                self._lost = lost
+                if lost.age > LIVED:
+                    self._attempt = 0
             while self.goes_on and self._policy.allows(self._attempt):
                 self._pause(deadline)
-                if self.goes_on and self._try():
+                if self.goes_on and self._try(client):
                     return True
             if self.goes_on:
-                self._give_up()
-            return self._current() is not lost  # somebody may have connected it anew
+                self._give_up(client)
+            return client._connection is not lost  # somebody may have connected it anew
         finally:
             self._turn.release()
 
@@ -202,17 +192,17 @@ class Recovery:
         self._goodbye.wait(wait)
         self._next_try = 0.0
 
-    def _try(self) -> bool:
+    def _try(self, client: STOMPClient) -> bool:
         self._attempt += 1
         try:
             session = self._connector.connect()
         except STOMPConnectError as error:
             self.error = error
             if error.Frame is not None:  # refused: asking again would only lock the account
-                self._give_up()
+                self._give_up(client)
             return False
         try:
-            self._take_over(session, self)
+            client._take_over(session, self)
         except (STOMPClosed, STOMPTimeout) as error:
             session.connection.close(None)
             self.error = error
@@ -220,6 +210,6 @@ class Recovery:
         self.error = None
         return True
 
-    def _give_up(self) -> None:
+    def _give_up(self, client: STOMPClient) -> None:
         self.stop()
-        self._gave_up(self)
+        client._gave_up(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from stompy.frame import AckMode
@@ -34,7 +35,7 @@ class STOMPSubscription:
         durable: str | None,
         headers: Mapping[str, str],
     ) -> None:
-        self._client = client
+        self._client = weakref.ref(client)  # so that a forgotten client goes at once
         self.id = headers["id"]
         self.destination = headers["destination"]
         self.ack_mode = ack_mode
@@ -45,7 +46,9 @@ class STOMPSubscription:
 
     def unsubscribe(self) -> None:
         """End the subscription."""
-        self._client.unsubscribe(self.id)
+        client = self._client()
+        if client is not None:
+            client.unsubscribe(self.id)
 
     def __repr__(self) -> str:
         return f"<STOMPSubscription {self.id} {self.destination} ack={self.ack_mode}>"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from stompy.errors import STOMPError
+from stompy.errors import STOMPError, outside
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +70,7 @@ class TLSOptions(NamedTuple):
             warnings.warn(
                 f"TLS without a check of {what}: whoever is in between can read and change "
                 "everything",
-                stacklevel=_outside(),
+                stacklevel=outside(),
             )
             context.check_hostname = False
         if not self.verify:
@@ -88,11 +87,3 @@ def _naming(*files: StrPath | None, hint: str) -> Iterator[None]:
         named = " with ".join(os.fspath(file) for file in files if file)
         reason = error.strerror or error
         raise STOMPError(f"{named} cannot be used: {reason}", hint=hint) from error
-
-
-def _outside() -> int:
-    """The `stacklevel` of the first caller that is not in this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "stompy":
-        level, frame = level + 1, frame.f_back
-    return level

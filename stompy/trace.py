@@ -58,10 +58,10 @@ class TracedFrame(NamedTuple):
         arrow = ">>>" if self.sent else "<<<"
         text = self.octets.decode("utf-8", "backslashreplace").replace("\0", "^@")
         lines = text.removesuffix("\n").split("\n")
-        return "\n".join(f"{arrow} {_visible(line)}".rstrip() for line in lines)
+        return "\n".join(f"{arrow} {visible(line)}".rstrip() for line in lines)
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """A line with what a terminal would obey, as escapes."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 

@@ -28,7 +28,7 @@ LONGEST_WAIT = 86_400.0
 BURST, BURST_TIME = 64, 0.01
 """So many frames in so many seconds are a burst."""
 BURST_PAUSE = 0.002
-"""Seconds without a frame after which it is over."""
+"""Seconds: when fewer come in such a time, it is over."""
 
 _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
@@ -165,9 +165,10 @@ class TCPTransport(SocketTransport):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _end_burst(self) -> None:
-        """Wait until nothing is sent any more, and have the kernel send what it has gathered."""
-        sends = -1
-        while sends != self._sends:
+        """Wait until few are sent any more, and have the kernel send what it has gathered."""
+        many = BURST * BURST_PAUSE / BURST_TIME
+        sends = -many
+        while self._sends - sends >= many:
             sends = self._sends
             time.sleep(BURST_PAUSE)
         with contextlib.suppress(OSError):  # it may be closed by now

@@ -405,13 +405,13 @@ def test_a_goodbye_during_the_take_over_is_final() -> None:
 
     with Peer(first, conversation()) as peer:
         client = stompy.connect(peer.address, reconnect=SOON)
-        take_over = client._recovery._take_over
+        take_over = client._take_over
 
         def slow(*new: Any) -> None:
             client.disconnect()  # as another thread may say it just then
             take_over(*new)
 
-        client._recovery._take_over = slow
+        client._take_over = slow
         try:
             assert client.recv(0.5) is None
             assert not client.Connected
@@ -419,15 +419,15 @@ def test_a_goodbye_during_the_take_over_is_final() -> None:
             client._connection.close(None)
 
 
-def test_a_client_that_connects_anew_stays_there() -> None:
+def test_a_client_that_connects_anew_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def first(link: Link) -> None:
         link.accept()
         link.half_close()
         link.stay_silent()
 
-    policy = ReconnectPolicy(first=0.2, cap=0.2, factor=1)
+    monkeypatch.setattr(ReconnectPolicy, "delay", lambda *_: 0.2)
     with Peer(conversation()) as new, Peer(first, conversation()) as old:
-        client = stompy.connect(old.address, reconnect=policy)
+        client = stompy.connect(old.address, reconnect=True)
         recovery = client._recovery
         with Background(client.recv, 2):
             until(recovery._turn.locked)
