@@ -133,6 +133,7 @@ class STOMPClient:
         # Held while a subscription is entered and sent, so that one is not sent twice, by
         # `subscribe` and by what brings a lost connection back.
         self._subscribing = threading.RLock()
+        self._subscriber: int | None = None  # the thread in `subscribe`
 
     # -- connecting and leaving --------------------------------------------------------------
 
@@ -271,7 +272,8 @@ class STOMPClient:
     def connection_ended(self) -> None:
         """Called by the connection when it has ended: by a goodbye, or by the other side."""
         self._note_end()
-        self._states.flush()
+        if threading.get_ident() != self._subscriber:  # it does so when it holds no lock any more
+            self._states.flush()
 
     def _note_end(self) -> None:
         with self._changing:
@@ -463,9 +465,10 @@ class STOMPClient:
     def _next(self, timeout: float | None) -> STOMPFrame | None:
         """The next frame, of this connection or of the one that comes after it."""
         try:
-            return self._live().inbox.popleft()  # the usual case needs no clock and no lock
+            frame = self._live().inbox.popleft()  # the usual case needs no clock and no lock
         except IndexError:
-            return self._await_next(timeout)
+            frame = None
+        return self._await_next(timeout) if frame is None else frame
 
     def _await_next(self, timeout: float | None) -> STOMPFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -549,27 +552,38 @@ class STOMPClient:
             )
         given = asked.pop("id", None) if id is None else str(id)
         self._sendable()  # a lost connection comes back first, and its other subscriptions
-        with self._subscribing:
-            sub_id = given or self._new_subscription_id()
-            if sub_id in self._subscriptions:
-                raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
-            named = {"destination": dest, "id": sub_id, "ack": mode.value}
-            fields = header_texts({**asked, **more, **named})
-            fields.pop("content-length", None)
-            subscription = STOMPSubscription(self, mode, send_acks, durable, fields)
-            if receipt:
-                fields = header_texts({**fields, "receipt": self._receipt_id(receipt)})
-                subscription.receipt = Receipt(fields["receipt"])
-            octets = wire.encode("SUBSCRIBE", fields, version=self.version)
-            # Entered before it is sent: the first MESSAGE may come before this method returns.
-            self._subscriptions[sub_id] = subscription
-            self._sends_acks |= subscription.send_acks
-            try:
-                self._live().send(octets, subscription.receipt)
-            except BaseException:
-                self._subscriptions.pop(sub_id, None)
-                raise
+        try:
+            with self._subscribing:
+                sub_id = given or self._new_subscription_id()
+                if sub_id in self._subscriptions:
+                    raise STOMPError(f"subscription id {sub_id!r} is in use on this connection")
+                named = {"destination": dest, "id": sub_id, "ack": mode.value}
+                fields = header_texts({**asked, **more, **named})
+                fields.pop("content-length", None)
+                subscription = STOMPSubscription(self, mode, send_acks, durable, fields)
+                self._enter(subscription, self._receipt_id(receipt))
+        finally:
+            self._states.flush()  # nothing is locked any more
         return sub_id
+
+    def _enter(self, subscription: STOMPSubscription, receipt: str | None) -> None:
+        """Enter a subscription and send it; `_subscribing` is held."""
+        fields = dict(subscription.headers)
+        if receipt is not None:
+            fields |= header_texts({"receipt": receipt})
+            subscription.receipt = Receipt(fields["receipt"])
+        octets = wire.encode("SUBSCRIBE", fields, version=self.version)
+        # Entered before it is sent: the first MESSAGE may come before `subscribe` returns.
+        self._subscriptions[subscription.id] = subscription
+        self._sends_acks |= subscription.send_acks
+        self._subscriber = threading.get_ident()
+        try:
+            self._live().send(octets, subscription.receipt)
+        except BaseException:
+            self._subscriptions.pop(subscription.id, None)
+            raise
+        finally:
+            self._subscriber = None
 
     def _new_subscription_id(self) -> str:
         return next(i for i in map(str, self._ids) if i not in self._subscriptions)

@@ -171,10 +171,11 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                return self.inbox.popleft()
+                frame = self.inbox.popleft()
             except IndexError:
-                if self._ended():
-                    return None
+                frame = None
+            if frame is not None or self._ended():
+                return frame
             self._read_in_time(deadline, self.inbox.__len__)
 
     def _ended(self) -> bool:

@@ -1,5 +1,6 @@
 """A client that connects: what it knows then, what each version means, what it was limited to."""
 
+import math
 import socket
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from tests.unit.peer import (
     Received,
     commands,
     conversation,
+    dead_port,
     message,
     raw,
     sends,
@@ -180,3 +182,14 @@ def test_a_socket_whose_other_end_is_closed_makes_no_session() -> None:
         stompy.connect(ours)
     assert "\nTry: " in str(caught.value)
     assert ours.fileno() == -1
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e10])
+def test_a_long_timeout_is_no_overflow(timeout: float) -> None:
+    with Peer(conversation()) as peer, stompy.connect(peer.address, timeout=timeout) as client:
+        assert client.Connected
+
+
+def test_endless_heart_beats_are_refused() -> None:
+    with dead_port() as port, pytest.raises(STOMPError, match="heart_beat"):
+        stompy.connect(("127.0.0.1", port), heart_beat=(math.inf, 0))

@@ -23,6 +23,7 @@ from tests.unit.peer import (
     sends,
     session,
 )
+from tests.unit.test_reconnect import accepts
 from tests.unit.waiting import until
 
 INTERVAL = 60
@@ -207,3 +208,22 @@ def test_the_beats_do_not_keep_a_forgotten_client() -> None:
         assert forgotten() is None
         peer.wait()
         until(lambda: not beat_threads())
+
+
+def test_who_only_sends_hears_that_the_peer_has_fallen_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heartbeat, "DEAD_GRACE", 0.2)
+
+    def beats_for_a_while(link: Link) -> None:
+        for _ in range(3):
+            link.send(b"\n")
+        link.stay_silent()
+
+    with Peer(accepts(beats_for_a_while, "heart-beat:50,50")) as peer:
+        client = stompy.connect(peer.address, heart_beat=(50, 50))
+        try:
+            until(lambda: not client.Connected, 3)
+        finally:
+            client.disconnect(0.1)
+    assert "no sign of life" in str(client.close_reason)

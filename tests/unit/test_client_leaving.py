@@ -4,12 +4,13 @@ import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
 
 import stompy
-from stompy import STOMPClient, STOMPClosed, STOMPProtocolError
+from stompy import ClientState, STOMPClient, STOMPClosed, STOMPProtocolError
 from tests.unit.peer import (
     TIMEOUT,
     Background,
@@ -27,6 +28,7 @@ from tests.unit.peer import (
     session,
     waiting,
 )
+from tests.unit.test_reconnect import accepts
 from tests.unit.waiting import until
 
 # -- leaving -------------------------------------------------------------------------------------
@@ -279,3 +281,37 @@ def test_an_error_frame_during_disconnect_does_not_end_the_wait_for_its_receipt(
     with session(script) as (client, _):
         client.disconnect()
         assert answered.is_set()
+
+
+def test_who_connects_anew_when_told_of_the_end_stays_connected() -> None:
+    said: list[str] = []
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:
+        said.append(state)
+        if said == ["connected", "closed"]:
+            client.connect(peer.address, on_state=on_state)
+
+    with Peer(conversation(), conversation()) as peer:
+        client = stompy.connect(peer.address, on_state=on_state)
+        client.disconnect()
+        now = client.Connected, client.state, said[:]
+        client.disconnect()
+    assert now == (True, ClientState.Connected, ["connected", "closed", "connected"])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize("kind", ["a subscription", "reconnect"])
+def test_a_forgotten_client_goes_at_once(kind: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with Peer(accepts(Link.stay_silent)) as peer:
+            client = stompy.connect(peer.address, reconnect=kind == "reconnect")
+            if kind == "a subscription":
+                client.subscribe("/queue/Q")
+            forgotten = weakref.ref(client)
+            del client
+            assert forgotten() is None
+    finally:
+        gc.enable()
+        gc.collect()

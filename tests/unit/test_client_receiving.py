@@ -1,13 +1,18 @@
 """A client that receives: by `recv`, by iteration, by `loop`; and what an ERROR frame is."""
 
+import gc
+import os
 import pickle
+import random
+import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stompy import STOMPClient, STOMPError, STOMPFrame, STOMPTimeout
+from stompy import STOMPClient, STOMPError, STOMPFrame, STOMPProtocolError, STOMPTimeout
 from tests.unit.peer import (
     TIMEOUT,
     Background,
@@ -26,6 +31,8 @@ from tests.unit.peer import (
 )
 
 ERROR = raw("ERROR", "message:no such queue", body=b"/queue/Q is not there\n")
+
+on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 
 
 # -- receiving -----------------------------------------------------------------------------------
@@ -320,3 +327,93 @@ def test_a_timeout_may_be_a_month_or_more(timeout: float, monkeypatch: pytest.Mo
         assert reader_waits.wait(TIMEOUT)
         client.message("/queue/Q")
         assert reading.result().Body == b"at last"  # OverflowError where it has to wait
+
+
+def interrupted(work: Callable[[], object], times: int) -> None:
+    """Do `work()` over and over, and break into it by a KeyboardInterrupt so many times."""
+    armed = False
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    gc.disable()  # an interrupt in somebody's callback of the collector is none of our concern
+    try:
+        for _ in range(times):
+            # Again after 20 ms, should it get lost: Python ignores exceptions in finalizers.
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 1e-3), 0.02)
+            try:
+                armed = True
+                while True:
+                    work()
+            except KeyboardInterrupt:
+                armed = False
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        gc.enable()
+
+
+@on_posix
+@pytest.mark.parametrize("by", ["tcp", "unix"])
+def test_whenever_a_send_is_interrupted_other_threads_can_send(by: str) -> None:
+    with session(by=by, heart_beat=(0, 0)) as (client, _):
+        interrupted(lambda: client.message("/queue/Q", b"x"), 1000)
+        with Background(lambda: client.message("/queue/Q", receipt=True).wait(5)) as other:
+            other.result(6)
+
+
+def floods(stop: threading.Event) -> Callable[[Link], None]:
+    """A script that sends numbered messages until `stop`, then one that says "end"."""
+
+    def script(link: Link) -> None:
+        number = 0
+        while not stop.is_set():
+            portion = b""
+            for _ in range(random.randint(1, 20)):
+                number += 1
+                portion += message(b"%d" % number)
+            link.send(portion)
+            time.sleep(0.0005)
+        link.send(message(b"end"))
+
+    return script
+
+
+@on_posix
+@pytest.mark.parametrize("by", ["tcp", "unix"])
+def test_whenever_a_receiver_is_interrupted_the_stream_stays_whole(by: str) -> None:
+    stop = threading.Event()
+    bodies: list[bytes] = []
+
+    def take() -> None:
+        frame = client.recv(5)
+        assert frame is not None, client.close_reason
+        bodies.append(frame.Body)
+
+    def take_the_rest() -> None:
+        while bodies[-1] != b"end":
+            take()
+
+    times = 800
+    with session(floods(stop), by=by, heart_beat=(0, 0)) as (client, _):
+        try:
+            interrupted(take, times)
+        finally:
+            stop.set()
+        with Background(take_the_rest) as other:
+            other.result(6)
+    numbers = [int(body) for body in bodies[:-1]]
+    assert numbers == sorted(set(numbers))
+    # The one that is being handed over may be lost (as with queue.get), but no other.
+    assert numbers[-1] - len(numbers) <= times
+
+
+def test_what_recv_raises_has_nothing_of_the_inbox_behind_it() -> None:
+    with session(lambda link: link.send(b"nonsense\nx\n\n\0")) as (client, _):
+        with pytest.raises(STOMPProtocolError) as failed:
+            client.recv(TIMEOUT)
+        shown = failed.value
+        assert shown.__context__ is None or shown.__suppress_context__

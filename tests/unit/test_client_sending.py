@@ -1,5 +1,6 @@
 """A client that sends: frames as the specification wants them, and their receipts."""
 
+import enum
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -381,3 +382,19 @@ def test_what_lacks_a_destination_or_a_name_is_refused(action: Any) -> None:
             action(client)
 
     assert sent(refused) == []
+
+
+class Queues(str, enum.Enum):  # noqa: UP042 - of a StrEnum, str() gives the text already
+    Orders = "/queue/orders"
+
+
+def test_text_of_an_enumeration_goes_out_as_the_text_it_is() -> None:
+    with session() as (client, peer):
+        client.message(Queues.Orders, "x")
+        client.message("/queue/orders", "x")
+        client.message(Queues.Orders, "x")
+        client.message("/queue/Q", "x", reply=Queues.Orders)
+        client.subscribe(Queues.Orders)
+    headers = [frame.headers for frame in peer.frames[1:-1]]
+    places = [headers[i]["destination"] for i in (0, 1, 2, 4)] + [headers[3]["reply"]]
+    assert places == ["/queue/orders"] * 5

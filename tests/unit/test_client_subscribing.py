@@ -11,24 +11,29 @@ from stompy import (
     AckMode,
     ReceiptOutcome,
     STOMPClient,
+    STOMPClosed,
     STOMPError,
     STOMPFrame,
     STOMPProtocolError,
 )
 from tests.unit.peer import (
     TIMEOUT,
+    Peer,
     Received,
     acks,
     bodies,
     commands,
+    conversation,
     delivers,
     message,
+    nothing,
     raw,
     sends,
     sent,
     sent_one,
     session,
 )
+from tests.unit.test_reconnect import accepts
 
 # -- subscriptions -------------------------------------------------------------------------------
 
@@ -368,3 +373,28 @@ def test_a_message_without_an_id_is_handed_over_and_not_acknowledged_in_1_1() ->
         client.subscribe("/queue/Q", "client", id="mine")
         assert client.recv(TIMEOUT).Body == b"1"
     assert "ACK" not in commands(peer.frames)
+
+
+def test_a_subscription_that_fails_while_the_client_is_connected_anew_says_why() -> None:
+    with Peer(accepts(nothing), conversation()) as peer:
+        client = stompy.connect(peer.address)
+        assert client.recv(TIMEOUT) is None
+        connection = client._connection
+        assert connection is not None
+
+        def send(*_: object, **__: object) -> None:
+            client.connect(peer.address)  # as by another thread
+            raise connection.closed_error()
+
+        connection.send = send  # type: ignore[method-assign]
+        with pytest.raises(STOMPClosed):
+            client.subscribe("/queue/Q")
+        client.disconnect()
+
+
+def test_an_unsubscribe_that_cannot_be_sent_leaves_the_subscription() -> None:
+    with session() as (client, _):
+        sub_id = client.subscribe("/queue/Q")
+        with pytest.raises(STOMPProtocolError):
+            client.unsubscribe(sub_id, headers={"x": b"bytes"})
+        assert sub_id in client.subscriptions

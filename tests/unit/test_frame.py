@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from stompy import Receipt
 from stompy.errors import STOMPBodyError, STOMPProtocolError
 from stompy.frame import AckMode, STOMPFrame, charset_of
 from tests.unit.peer import TIMEOUT, delivers, session
@@ -221,3 +222,12 @@ def test_a_received_frame_can_be_copied_and_sent_to_another_process(
         assert duplicate(frame) == frame
         assert type(duplicate(frame)["ack"]) is str
         client.ack(duplicate(frame))  # it says all that is needed for that
+
+
+def test_a_frame_gives_the_receipt_of_its_ack() -> None:
+    with session(delivers(b"x")) as (client, _):
+        client.subscribe("/queue/Q", "client-individual", send_acks=False)
+        frame = client.recv(TIMEOUT)
+        assert frame is not None
+        receipt = frame.ack(receipt=True)  # type: ignore[func-returns-value]
+        assert isinstance(receipt, Receipt)

@@ -2,11 +2,14 @@
 
 import base64
 import contextlib
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,10 @@ from typing import Any
 import pytest
 
 import stompy
+from stompy import Receipt
 from stompy.__main__ import json_line
 from stompy.broker import Broker
-from tests.unit.peer import TIMEOUT, Link, Peer, conversation, delivers, nothing
+from tests.unit.peer import TIMEOUT, Link, Peer, conversation, delivers, nothing, raw
 from tests.unit.waiting import until
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
@@ -348,3 +352,116 @@ def test_a_wrong_call_is_answered_by_the_usage(
 
 def test_the_command_says_its_version(run: Callable[..., tuple[int, str, str]]) -> None:
     assert run("--version") == (0, f"stompy {stompy.__version__}\n", "")
+
+
+def at_a_shell(
+    line: str, address: Any, given: bytes | None = b"", timeout: float = TIMEOUT, **variables: str
+) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and standard error of `stompy line`."""
+    done = subprocess.run(
+        ["bash", "-c", f"exec {sys.executable} -m stompy {line}"],
+        input=given,
+        capture_output=True,
+        timeout=timeout,
+        env={**os.environ, "STOMPY_URL": f"{address[0]}:{address[1]}", **variables},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@on_posix
+def test_listen_without_a_standard_output_takes_no_message() -> None:
+    with Broker() as broker, stompy.connect(broker.address) as client:
+        client.message("/queue/Q", "precious", receipt=True).wait(5)  # type: ignore[union-attr]
+        code, _, err = at_a_shell("listen /queue/Q -n 1 >&-", broker.address)
+        client.subscribe("/queue/Q")
+        assert client.recv(3) is not None
+    assert code == 1
+    assert b"Traceback" not in err
+
+
+@on_posix
+def test_send_without_a_standard_input_says_so() -> None:
+    with Broker() as broker:
+        code, _, err = at_a_shell("send /queue/Q <&-", broker.address)
+    assert code == 1
+    assert b"Traceback" not in err
+
+
+@on_posix
+def test_listen_writes_utf_8_whatever_the_locale() -> None:
+    with Broker() as broker, stompy.connect(broker.address) as client:
+        client.message("/queue/Q", "grüße €", receipt=True).wait(5)  # type: ignore[union-attr]
+        code, out, err = at_a_shell(
+            "listen /queue/Q -n 1",
+            broker.address,
+            LC_ALL="C",
+            PYTHONUTF8="0",
+            PYTHONCOERCECLOCALE="0",
+        )
+    assert (code, err) == (0, b"")
+    assert "grüße €" in out.decode("utf-8")
+
+
+def test_send_to_an_empty_destination_fails() -> None:
+    with Broker() as broker:
+        code, _, err = at_a_shell("send ''", broker.address, b"x")
+    assert code == 1
+    assert b"no destination" in err
+
+
+def test_send_does_not_wait_for_ever_for_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stompy.__main__ import main
+
+    waits: list[float | None] = []
+    monkeypatch.setattr(Receipt, "wait", lambda _, timeout=15.0: waits.append(timeout))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x")))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with Peer(conversation()) as peer:
+            address = "{}:{}".format(*peer.address)
+            assert main(["send", "--address", address, "/queue/Q"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert waits
+    assert None not in waits
+
+
+def test_send_lines_notices_an_error_while_lines_come() -> None:
+
+    def refuses(link: Link) -> None:
+        link.accept()
+        link.expect("SEND")
+        link.send(raw("ERROR", "message:access refused"))
+        link.stay_silent()
+
+    with Peer(refuses) as peer:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stompy", "send", "--lines", "/queue/Q"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "STOMPY_URL": "{}:{}".format(*peer.address)},
+        )
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                for _ in range(30):
+                    process.stdin.write(b"line\n")
+                    process.stdin.flush()
+                    time.sleep(0.1)
+            assert process.poll() == 1
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_an_error_of_the_broker_cannot_talk_to_the_terminal() -> None:
+
+    def refuses(link: Link) -> None:
+        link.accept()
+        link.expect("SUBSCRIBE")
+        link.send(raw("ERROR", "message:\x1b]0;owned\x07"))
+
+    with Peer(refuses) as peer:
+        _, _, err = at_a_shell("listen /queue/Q", peer.address)
+    assert b"owned" in err
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f]", err)

@@ -1,6 +1,11 @@
 """A receipt that is waited for, and one that is not."""
 
+import copy
+import pickle
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -227,3 +232,43 @@ def test_a_wait_that_ends_with_the_connection_says_why_that_ended() -> None:
         receipt = client.message("/queue/Q", receipt=True)
         with pytest.raises(STOMPClosed, match="without a colon"):
             receipt.wait(TIMEOUT)
+
+
+def test_a_receipt_that_has_been_read_is_not_lost_when_the_connection_ends_meanwhile() -> None:
+    read, go_on = threading.Event(), threading.Event()
+    with session(lambda link: link.serve()) as (client, _):
+        connection = client._connection
+        assert connection is not None
+        feed = connection._decoder.feed
+
+        def slow(data: bytes) -> None:
+            read.set()
+            go_on.wait(TIMEOUT)
+            feed(data)
+
+        connection._decoder.feed = slow  # type: ignore[method-assign]
+        receipt = client.message("/queue/Q", receipt=True)
+        assert receipt is not None
+        with Background(lambda: client.recv(5)):
+            assert read.wait(TIMEOUT)
+            connection.close(STOMPClosed("the heart-beat thread has given it up"))
+            waiter = Background(lambda: receipt.wait(5))
+            waiter._thread.start()
+            time.sleep(0.1)
+            go_on.set()
+        waiter.result()
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda r: pickle.loads(pickle.dumps(r)),
+        copy.deepcopy,
+        lambda r: copy.deepcopy({"id": r})["id"],
+    ],
+    ids=["pickle", "deepcopy", "within a dict"],
+)
+def test_a_receipt_can_be_copied_like_the_text_it_is(copied: Callable[[Any], Any]) -> None:
+    with session() as (client, _):
+        receipt = client.message("/queue/Q", receipt=True)
+        assert copied(receipt) == receipt

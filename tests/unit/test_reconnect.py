@@ -1,9 +1,11 @@
 """A connection that is lost, and comes back."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +23,7 @@ from stompy import (
     STOMPProtocolError,
     STOMPTimeout,
     heartbeat,
+    reconnect,
     wire,
 )
 from tests.unit.peer import (
@@ -32,6 +35,7 @@ from tests.unit.peer import (
     conversation,
     delivers,
     message,
+    nothing,
     raw,
     sends,
 )
@@ -453,3 +457,104 @@ def test_a_frame_that_on_state_has_received_can_be_acknowledged_by_itself() -> N
     with Peer(conversation(delivers(b"1"))) as peer:
         stompy.connect(peer.address, on_state=on_state).disconnect()
     assert failures == []
+
+
+def test_on_state_may_receive_on_a_connection_that_is_lost_as_soon_as_it_has_come_back() -> None:
+    said: list[str] = []
+    answers: list[Any] = []
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:
+        said.append(state)
+        if said == ["connected", "reconnecting", "connected"]:
+            with contextlib.suppress(STOMPTimeout):
+                answers.append(client.recv(3))
+
+    scripts = breaks_off(), breaks_off(), serves(message(b"3"), message(b"4"))
+    with client_of(*scripts, on_state=on_state) as (client, _, _):
+        client.recv(TIMEOUT)
+    assert [frame.Body for frame in answers] == [b"3"]
+
+
+def test_nothing_is_locked_when_subscribe_finds_the_connection_lost() -> None:
+    outcome: list[Any] = []
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:
+        if state is ClientState.Reconnecting and not outcome:
+            other = Background(client.subscribe, "/queue/other")
+            other._thread.start()
+            other._thread.join(3)
+            outcome.append("stuck" if other.running else "done")
+
+    def reset(*_: object) -> None:
+        raise ConnectionResetError
+
+    scripts = accepts(Link.stay_silent), serves()
+    with client_of(*scripts, on_state=on_state) as (client, _, _):
+        assert client._connection is not None
+        client._connection._transport.send = reset  # type: ignore[method-assign]
+        with contextlib.suppress(STOMPClosed):
+            client.subscribe("/queue/Q")
+        until(lambda: outcome)
+    assert outcome == ["done"]
+
+
+def test_an_ack_that_the_loss_overtakes_is_left_out_also_when_on_state_brings_it_back() -> None:
+
+    def on_state(client: STOMPClient, state: ClientState) -> None:
+        if state is ClientState.Reconnecting:
+            client.message("/queue/log", "lost")
+
+    def reset(*_: object) -> None:
+        raise ConnectionResetError
+
+    first = accepts(delivers(b"x", then=Link.stay_silent))
+    with client_of(first, serves(), on_state=on_state) as (client, _, _):
+        client.subscribe("/queue/Q", "client-individual", send_acks=False)
+        frame = client.recv(TIMEOUT)
+        assert client._connection is not None
+        client._connection._transport.send = reset  # type: ignore[method-assign]
+        with pytest.warns(UserWarning, match="earlier connection"):
+            assert client.ack(frame) is None
+
+
+@pytest.mark.parametrize("collected", [False, True])
+def test_a_frame_of_an_earlier_connection_answers_for_itself_as_the_client_does(
+    collected: bool,
+) -> None:
+    first = accepts(delivers(b"old", then=Link.half_close))
+    with client_of(first, serves(message(b"new"))) as (client, _, _):
+        client.subscribe("/queue/Q", "client-individual", send_acks=False)
+        old = client.recv(TIMEOUT)
+        assert old is not None
+        assert client.recv(TIMEOUT).Body == b"new"  # type: ignore[union-attr]
+        if collected:
+            gc.collect()
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            old.ack()
+        assert "earlier connection" in str(warned[0].message)
+        # A warning that names a line of stompy is shown once, for the whole program.
+        assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize("lived", [False, True])
+def test_attempts_are_counted_over_several_calls(
+    lived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnect, "LIVED", 0.2)
+    monkeypatch.setattr(ReconnectPolicy, "delay", lambda *_: 0.05)
+    with Peer(accepts(nothing)) as peer:
+        client = stompy.connect(peer.address, reconnect=ReconnectPolicy(attempts=2))
+    if not lived:
+        lose(client)
+    time.sleep(0.3)
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        try:
+            assert client.recv(timeout=0.02) is None
+        except STOMPTimeout:
+            continue
+        break
+    else:
+        pytest.fail("it never gives up")
+    assert client.state is ClientState.Closed

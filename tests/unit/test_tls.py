@@ -459,3 +459,9 @@ def test_the_library_of_tls_is_loaded_only_when_it_is_needed() -> None:
     code = "import sys, stompy; print('ssl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", [".example", "a" * 64 + ".example", "ex\0ample"])
+def test_a_server_hostname_that_cannot_be_one_is_refused(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(STOMPError):
+        stompy.connect(listener.getsockname(), tls=True, server_hostname=name, timeout=1)

@@ -5,6 +5,7 @@ import random
 import selectors
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from stompy.transport import (
 from stompy.websocket import WebSocketTransport
 from tests.certificates import HOST, client_context
 from tests.unit.ends import WebSocketEnd, tls_end
-from tests.unit.peer import TIMEOUT, Background, dead_port, waiting
+from tests.unit.peer import TIMEOUT, Background, dead_port, session, waiting
 from tests.unit.waiting import until
 
 LARGE = b"0123456789" * 400_000
@@ -605,3 +606,20 @@ def test_without_poll_select_does(monkeypatch: pytest.MonkeyPatch) -> None:
     with theirs, pytest.raises(STOMPTimeout):
         stream.recv(soon(0.01))
     stream.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about Linux's timing")
+def test_a_steady_stream_behind_a_burst_is_no_burst() -> None:
+    with session() as (client, _):
+        assert client._connection is not None
+        sock = client._connection._transport._socket  # type: ignore[attr-defined]
+        for _ in range(2000):
+            client.message("/queue/Q", "burst")
+        gathered = []
+        for _ in range(300):  # 1000 a second, for 0.3 s
+            due = time.perf_counter() + 0.001
+            client.message("/queue/Q", "x")
+            while time.perf_counter() < due:
+                pass
+            gathered.append(not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    assert gathered[50:].count(True) == 0

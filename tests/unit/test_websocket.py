@@ -434,3 +434,12 @@ def test_a_pong_that_cannot_be_written_does_not_hold_up_a_writers_deadline(full:
         assert time.monotonic() - begin < 1
         theirs.sendall(b"hello")
         assert reading.result() == b"hello"
+
+
+def test_a_header_that_http_cannot_carry_is_refused_without_its_value() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"
+        with pytest.raises(Exception) as failed:  # noqa: PT011
+            stompy.connect(url, ws_headers={"Authorization": "Bearer hush\n"}, timeout=1)
+    assert "hush" not in str(failed.value)
+    assert isinstance(failed.value, STOMPError)
