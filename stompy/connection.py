@@ -60,6 +60,7 @@ class Connection:
         self.close_reason: STOMPError | None = None
         self._transport = transport
         self._decoder = decoder
+        self._arrived: list[bytes] = []  # what was read and the decoder has not yet
         self.inbox: deque[STOMPFrame] = deque()
         self._receipts: weakref.WeakValueDictionary[str, Receipt] = weakref.WeakValueDictionary()
         self._unclear: STOMPFrame | None = None  # the newest ERROR that names no receipt
@@ -298,13 +299,18 @@ class Connection:
 
     def _take(self, deadline: float | None) -> None:
         """Read once and sort what is complete; the reading turn is this thread's."""
+        if self._decoder.ready:  # an interrupt came while they were sorted
+            self._sort_complete()
+            return
         try:
-            data = self._transport.recv(deadline)
+            if not self._arrived:  # else an interrupt came before it was taken
+                self._transport.read(self._arrived, deadline)
+            data = self._arrived[0]
             if not data:
                 where = " inside a frame" if self._decoder.unfinished else ""
                 raise STOMPClosed(f"the broker closed the connection{where}")
             self.beat.received_at = time.monotonic()
-            self._decoder.feed(data)
+            self._decoder.feed(data, self._arrived)
         except STOMPTimeout:
             raise STOMPTimeout("no frame came in time") from None
         except STOMPClosed as error:

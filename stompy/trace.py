@@ -129,6 +129,7 @@ class TracedTransport:
         self._trace = trace
         self._decoder = decoder
         self.recv = raw.recv
+        self.read = raw.read
         self.readable = raw.readable
         self.shutdown = raw.shutdown
         self.close = raw.close

@@ -46,6 +46,12 @@ class Transport(Protocol):
             OSError: the stream broke.
         """
 
+    def read(self, into: list[bytes], deadline: float | None) -> None:
+        """Append to a list what `recv` would return.
+
+        Over a plain socket no interrupt comes between: what has left the system is in the list.
+        """
+
     def send(self, data: bytes, deadline: float | None) -> None:
         """Write all of `data`. One thread at a time.
 
@@ -80,9 +86,15 @@ class SocketTransport:
         self._written: list[int] = []
 
     def recv(self, deadline: float | None) -> bytes:
+        data: list[bytes] = []
+        self.read(data, deadline)
+        return data[0]
+
+    def read(self, into: list[bytes], deadline: float | None) -> None:
         while True:
             try:
-                return self._socket.recv(READ_SIZE)
+                into.extend(map(self._socket.recv, (READ_SIZE,)))  # one call into C, as in `send`
+                return
             except BlockingIOError:
                 self._wait(selectors.EVENT_READ, deadline)
 
@@ -222,6 +234,9 @@ class TLSTransport:
                 self._take(self._raw.recv(deadline))
             except self._ends:
                 return b""
+
+    def read(self, into: list[bytes], deadline: float | None) -> None:
+        into.append(self.recv(deadline))
 
     def send(self, data: bytes, deadline: float | None) -> None:
         with self._lock:

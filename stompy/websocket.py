@@ -92,6 +92,9 @@ class WebSocketTransport:
             with contextlib.suppress(STOMPTimeout, OSError):
                 self._flush(time.monotonic())
 
+    def read(self, into: list[bytes], deadline: float | None) -> None:
+        into.append(self.recv(deadline))
+
     def send(self, data: bytes, deadline: float | None) -> None:
         with self._lock:
             if self._ended():  # by the other side, and the reader does not know yet

@@ -219,12 +219,26 @@ class FrameDecoder:
         """Whether a frame has begun that is not complete yet."""
         return self._size > 0
 
-    def feed(self, data: bytes) -> None:
-        """Take the next portion of the stream."""
-        self._portions.append(data)
-        self._size += len(data)
-        if (self._size >= self._need and self._token in data) or self._size > self._most:
-            self._ready = True
+    @property
+    def ready(self) -> bool:
+        """Whether there may be complete frames that `frames` has not given yet."""
+        return self._ready
+
+    def feed(self, data: bytes, kept: list[bytes] | None = None) -> None:
+        """Take the next portion of the stream.
+
+        Args:
+            data: the portion.
+            kept: where the caller keeps it; emptied in the moment in which it is taken.
+        """
+        size = self._size + len(data)
+        ready = (size >= self._need and self._token in data) or size > self._most
+        # An interrupt is raised when a call returns: these stay together.
+        self._portions += [data]
+        self._size = size
+        self._ready |= ready
+        if kept is not None:
+            del kept[:]
 
     def frames(self) -> Generator[STOMPFrame]:
         """The frames that are complete, in order; what is not complete is kept."""

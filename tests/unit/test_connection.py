@@ -52,6 +52,9 @@ class ScriptedTransport:
     def recv(self, deadline: float | None) -> bytes:
         return self._next()
 
+    def read(self, into: list[bytes], deadline: float | None) -> None:
+        into.append(self.recv(deadline))
+
     def send(self, data: bytes, deadline: float | None) -> None:
         self._next()
 
