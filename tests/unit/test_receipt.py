@@ -241,10 +241,10 @@ def test_a_receipt_that_has_been_read_is_not_lost_when_the_connection_ends_meanw
         assert connection is not None
         feed = connection._decoder.feed
 
-        def slow(data: bytes) -> None:
+        def slow(*data: Any) -> None:
             read.set()
             go_on.wait(TIMEOUT)
-            feed(data)
+            feed(*data)
 
         connection._decoder.feed = slow  # type: ignore[method-assign]
         receipt = client.message("/queue/Q", receipt=True)
