@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -426,13 +425,20 @@ def test_send_does_not_wait_for_ever_for_a_receipt(monkeypatch: pytest.MonkeyPat
     assert None not in waits
 
 
-def test_send_lines_notices_an_error_while_lines_come() -> None:
+def a_line_more(process: subprocess.Popen[bytes]) -> None:
+    """Give it one, if it still takes some."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(b"line\n")
+        process.stdin.flush()
 
+
+def test_send_lines_notices_an_error_while_lines_come() -> None:
     def refuses(link: Link) -> None:
         link.accept()
         link.expect("SEND")
         link.send(raw("ERROR", "message:access refused"))
-        link.stay_silent()
+        link.serve()
 
     with Peer(refuses) as peer:
         process = subprocess.Popen(
@@ -442,20 +448,14 @@ def test_send_lines_notices_an_error_while_lines_come() -> None:
             env={**os.environ, "STOMPY_URL": "{}:{}".format(*peer.address)},
         )
         try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                for _ in range(30):
-                    process.stdin.write(b"line\n")
-                    process.stdin.flush()
-                    time.sleep(0.1)
-            assert process.poll() == 1
+            assert until(lambda: a_line_more(process) or process.poll()) == 1
         finally:
             process.kill()
-            process.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()
 
 
 def test_an_error_of_the_broker_cannot_talk_to_the_terminal() -> None:
-
     def refuses(link: Link) -> None:
         link.accept()
         link.expect("SUBSCRIBE")

@@ -3,7 +3,6 @@
 import copy
 import pickle
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from stompy import Receipt, ReceiptOutcome, STOMPClient, STOMPClosed, STOMPError, STOMPTimeout
 from tests.unit.peer import TIMEOUT, Background, Link, Script, message, raw, session
+from tests.unit.waiting import until
 
 ERROR = b"no such queue"
 
@@ -254,7 +254,7 @@ def test_a_receipt_that_has_been_read_is_not_lost_when_the_connection_ends_meanw
             connection.close(STOMPClosed("the heart-beat thread has given it up"))
             waiter = Background(lambda: receipt.wait(5))
             waiter._thread.start()
-            time.sleep(0.1)
+            until(lambda: receipt._waiting)
             go_on.set()
         waiter.result()
 
