@@ -41,14 +41,15 @@ WINDOW = 1000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     options = _parser().parse_args(arguments)
-    if sys.stdout is None:
+    if sys.stdout is None and options.run is not send:
         return _fail("there is no standard output")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON has to be, whatever the locale
     signal.signal(signal.SIGTERM, _terminate)
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:  # who read our output, e.g. `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13  # SIGPIPE, which not every system has
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(text: str) -> int:
     shown = "\n".join(map(visible, text.split("\n")))
-    print(f"stompy: {shown}", file=sys.stderr)
+    if sys.stderr is not None:  # print() would take standard output instead
+        print(f"stompy: {shown}", file=sys.stderr)
     return 1
 
 
@@ -200,7 +202,8 @@ def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
 
 
 def _show_trace(traced: TracedFrame) -> None:
-    print(traced, file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        print(traced, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

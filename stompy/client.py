@@ -101,6 +101,10 @@ class STOMPClient:
     Frames come by `recv`, by iteration and by `loop`; any thread may send, acknowledge, subscribe
     and disconnect meanwhile. Where several threads receive, each frame goes to one of them.
 
+    An interrupt (Ctrl-C) leaves the connection usable. The frame that was just being handed over
+    may be lost, as with `queue.get`; over a WebSocket, an interrupt in the middle of its work, and
+    not of a wait, may end the connection.
+
     Attributes:
         BrokerAddress: the ``(host, port)`` that answered, or the path of its Unix socket; None
             before `connect`.

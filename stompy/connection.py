@@ -24,7 +24,7 @@ from stompy.errors import (
 )
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
-from stompy.transport import LONGEST_WAIT, turn_to_write
+from stompy.transport import turn_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,7 +285,8 @@ class Connection:
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         raise STOMPTimeout("no frame came in time")
-                    self._turn.wait(None if left is None else min(left, LONGEST_WAIT))
+                    # Not for ever: an interrupt may keep the other thread from notifying.
+                    self._turn.wait(1.0 if left is None else min(left, 1.0))
                 if arrived() or not self.open:
                     return
                 self._reading = mine = True

@@ -125,6 +125,10 @@ _NOT_AMONG_HEADERS = {
 """Headers of CONNECT that are said in another way, or not at all; and how."""
 
 
+def _fits_http(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isprintable()
+
+
 def check_terms(
     versions: tuple[str, ...],
     heart_beat: tuple[int, int],
@@ -140,7 +144,7 @@ def check_terms(
         if name in headers:
             raise STOMPError(f"{name!r} among the headers of CONNECT", hint=hint)
     for name, value in ws_headers.items():
-        if not all(isinstance(text, str) and text.isprintable() for text in (name, value)):
+        if not all(map(_fits_http, (name, value))):
             # The value is not shown: it is often a token.
             raise STOMPError(f"HTTP cannot carry the header {name!r}", hint="look for line ends")
     if not versions or set(versions) - set(wire.VERSIONS):

@@ -77,9 +77,9 @@ def connect_one(
     greeting = wire.encode("CONNECT", headers)
     deadline = time.monotonic() + terms.limit
     decoder = terms.decoder()
-    transport = _open(address, terms, deadline)
+    transport: Transport = (raw := _open(address, terms, deadline))
     try:
-        transport = _secure(transport, address, terms, deadline)
+        transport = _secure(raw, address, terms, deadline)
         if terms.trace is not None:
             transport = TracedTransport(transport, terms.trace, decoder)
         with contextlib.suppress(ConnectionError):  # what the peer said before it broke off is next
@@ -110,7 +110,7 @@ def connect_one(
         raise
 
 
-def _open(address: Address, terms: Terms, deadline: float) -> Transport:
+def _open(address: Address, terms: Terms, deadline: float) -> SocketTransport:
     """The operating system's part: a connected socket."""
     if address.sock is not None:
         return SocketTransport(address.sock)
@@ -134,11 +134,12 @@ def _open(address: Address, terms: Terms, deadline: float) -> Transport:
         _fail(f"cannot connect to {address}: {reason}", hint, address, "connect", error)
 
 
-def _secure(transport: Transport, address: Address, terms: Terms, deadline: float) -> Transport:
+def _secure(raw: SocketTransport, address: Address, terms: Terms, deadline: float) -> Transport:
     """TLS and WebSocket on top of the socket, where they are wanted."""
+    transport: Transport = raw
     if terms.context is not None:
         host = terms.server_hostname or address.host
-        transport = _start_tls(transport, terms.context, host, address, deadline)
+        transport = _start_tls(raw, terms.context, host, address, deadline)
     if not address.websocket:
         return transport
     from stompy.websocket import WebSocketTransport  # needs a library of the extra `ws`
@@ -150,7 +151,7 @@ def _secure(transport: Transport, address: Address, terms: Terms, deadline: floa
 
 
 def _start_tls(
-    raw: Transport, context: ssl.SSLContext, host: str, address: Address, deadline: float
+    raw: SocketTransport, context: ssl.SSLContext, host: str, address: Address, deadline: float
 ) -> Transport:
     import ssl
 

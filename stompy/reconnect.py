@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from stompy.errors import STOMPClosed, STOMPConnectError, STOMPError, STOMPTimeout
+from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout
 from stompy.transport import patience
 
 if TYPE_CHECKING:
@@ -203,10 +203,13 @@ class Recovery:
             return False
         try:
             client._take_over(session, self)
-        except (STOMPClosed, STOMPTimeout) as error:
+        except STOMPError as error:
             session.connection.close(None)
             self.error = error
             return False
+        except BaseException:
+            session.connection.close(None)
+            raise
         self.error = None
         return True
 

@@ -98,7 +98,8 @@ class SocketTransport:
             except BlockingIOError:
                 self._wait(selectors.EVENT_READ, deadline)
 
-    def send(self, data: bytes, deadline: float | None) -> None:
+    def send(self, data: bytes, deadline: float | None, kept: list[bytes] | None = None) -> None:
+        """As `Transport.send`; `kept` is emptied in the moment in which `data` is taken."""
         self._sends += 1
         if self._sends % BURST == 0:
             self._note_many()
@@ -106,6 +107,8 @@ class SocketTransport:
             data = self._begun[sum(self._written) :] + data
         # An interrupt is raised when a call returns: these two stay together.
         self._begun, self._written = data, []
+        if kept is not None:
+            del kept[:]
         written = self._written
         rest: bytes | memoryview = data
         while rest:
@@ -178,11 +181,13 @@ class TCPTransport(SocketTransport):
 
     def _end_burst(self) -> None:
         """Wait until few are sent any more, and have the kernel send what it has gathered."""
-        many = BURST * BURST_PAUSE / BURST_TIME
-        sends = -many
-        while self._sends - sends >= many:
-            sends = self._sends
-            time.sleep(BURST_PAUSE)
+        now, sends = time.monotonic(), self._sends
+        while True:
+            time.sleep(BURST_PAUSE)  # or longer, where another thread computes
+            before, sent = now, sends
+            now, sends = time.monotonic(), self._sends
+            if sends - sent < BURST / BURST_TIME * (now - before):
+                break
         with contextlib.suppress(OSError):  # it may be closed by now
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._gathers = False
@@ -195,7 +200,7 @@ class TLSTransport:
     written by two threads at once, and this way a reader that waits does not hold up a writer.
     """
 
-    def __init__(self, raw: Transport, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, raw: SocketTransport, context: ssl.SSLContext, host: str) -> None:
         import ssl
 
         self._want_read = ssl.SSLWantReadError
@@ -205,6 +210,10 @@ class TLSTransport:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._lock = threading.Lock()  # guards OpenSSL's state
         self._writing = threading.Lock()  # keeps the order of what OpenSSL has written
+        # What is on its way between the socket and OpenSSL, in and out: an interrupt loses nothing.
+        self._sealed: list[bytes] = []
+        self._taken: list[int] = []
+        self._unsent: list[bytes] = []
 
     def handshake(self, deadline: float) -> None:
         """Agree on keys, and check the peer's certificate.
@@ -220,28 +229,33 @@ class TLSTransport:
                     self._tls.do_handshake()
             except self._want_read:
                 self._flush(deadline)
-                self._take(self._raw.recv(deadline))
+                self._take(deadline)
             else:
                 self._flush(deadline)
                 return
 
     def recv(self, deadline: float | None) -> bytes:
+        data: list[bytes] = []
+        self.read(data, deadline)
+        return data[0]
+
+    def read(self, into: list[bytes], deadline: float | None) -> None:
         while True:
             try:
                 with self._lock:
-                    return self._tls.read(READ_SIZE)
+                    into.extend(map(self._tls.read, (READ_SIZE,)))
+                    return
             except self._want_read:
-                self._take(self._raw.recv(deadline))
+                self._take(deadline)
             except self._ends:
-                return b""
-
-    def read(self, into: list[bytes], deadline: float | None) -> None:
-        into.append(self.recv(deadline))
+                into.append(b"")
+                return
 
     def send(self, data: bytes, deadline: float | None) -> None:
-        with self._lock:
-            self._tls.write(data)
-        self._flush(deadline)
+        with self._writing:  # one thread at a time sends, and `shutdown` does not wait
+            with self._lock:
+                self._tls.write(data)
+            self._write(deadline)
 
     def readable(self) -> bool:
         return self._tls.pending() > 0 or self._incoming.pending > 0 or self._raw.readable()
@@ -256,18 +270,26 @@ class TLSTransport:
     def close(self) -> None:
         self._raw.close()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, deadline: float | None) -> None:
+        """Hand to OpenSSL what comes in."""
+        if not self._sealed:
+            self._raw.read(self._sealed, deadline)
         with self._lock:
-            if data:
-                self._incoming.write(data)
-            else:
+            if not self._sealed[0]:
                 self._incoming.write_eof()
+            elif not self._taken:
+                self._taken.extend(map(self._incoming.write, self._sealed))
+            del self._sealed[:], self._taken[:]
 
     def _flush(self, deadline: float | None) -> None:
         with turn_to_write(self._writing, deadline):
-            with self._lock:
-                data = self._outgoing.read()
-            self._raw.send(data, deadline)
+            self._write(deadline)
+
+    def _write(self, deadline: float | None) -> None:
+        """Send what OpenSSL has written; `_writing` is held."""
+        with self._lock:
+            self._unsent.extend(map(self._outgoing.read, (-1,)))
+        self._raw.send(b"".join(self._unsent), deadline, self._unsent)
 
 
 def patience(deadline: float | None) -> float:
