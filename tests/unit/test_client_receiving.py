@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stompy import STOMPClient, STOMPError, STOMPFrame, STOMPProtocolError, STOMPTimeout
+from stompy import STOMPClient, STOMPError, STOMPFrame, STOMPProtocolError, STOMPTimeout, transport
 from tests.unit.peer import (
     TIMEOUT,
     Background,
