@@ -12,6 +12,7 @@ import contextlib
 import functools
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,7 +21,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stompy import __version__
-from stompy.address import Address
 from stompy.client import STOMPClient, connect
 from stompy.errors import STOMPBodyError, STOMPClosed, STOMPError, STOMPTimeout, broker_error
 from stompy.frame import AckMode
@@ -162,7 +162,20 @@ def broker(options: argparse.Namespace) -> None:
     """Run the embedded broker until Ctrl-C; its address is the first line written."""
     from stompy.broker import Broker  # brings asyncio, which the others do not need
 
-    running = Broker(options.host, options.port, unix_path=options.unix_path)
+    if options.verbose:
+        logging.basicConfig(format="%(message)s", level=logging.INFO)
+    running = Broker(
+        options.host,
+        options.port,
+        unix_path=options.unix_path,
+        tls_port=options.tls,
+        websocket_port=options.websocket,
+        wss_port=options.wss,
+        cert_file=options.cert_file,
+        key_file=options.key_file,
+        origins=options.origin,
+        logins=_logins(options),
+    )
     try:
         running.start()
     except OSError as error:
@@ -173,8 +186,16 @@ def broker(options: argparse.Namespace) -> None:
             hint="--port 0 takes a free port",
         ) from error
     with running:
-        print(f"stomp://{Address(*running.address)}", flush=True)
+        print(*running.urls.values(), sep="\n", flush=True)
         threading.Event().wait()
+
+
+def _logins(options: argparse.Namespace) -> dict[str, str] | None:
+    if options.login is None:
+        return None
+    if options.passcode_env is None:
+        raise STOMPError("--login needs a passcode", hint="--passcode-env VAR")
+    return {options.login: _passcode(options) or ""}
 
 
 # -- the command line ----------------------------------------------------------------------------
@@ -182,15 +203,10 @@ def broker(options: argparse.Namespace) -> None:
 
 def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
     """A client of the broker that the options name."""
-    passcode = None
-    if options.passcode_env is not None:
-        passcode = os.environ.get(options.passcode_env)
-        if passcode is None:
-            raise STOMPError(f"the environment variable {options.passcode_env} is not set")
     return connect(
         options.address or os.environ.get("STOMPY_URL") or "127.0.0.1:61613",
         login=options.login,
-        passcode=passcode,
+        passcode=_passcode(options),
         vhost=options.vhost,
         timeout=options.timeout,
         ca_file=options.ca_file,
@@ -199,6 +215,16 @@ def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
         trace=_show_trace if options.verbose else None,
         **more,
     )
+
+
+def _passcode(options: argparse.Namespace) -> str | None:
+    """What the variable holds that the options name."""
+    name: str | None = options.passcode_env
+    if name is None:
+        return None
+    if name not in os.environ:
+        raise STOMPError(f"the environment variable {name} is not set")
+    return os.environ[name]
 
 
 def _show_trace(traced: TracedFrame) -> None:
@@ -264,6 +290,25 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     parser.add_argument("--port", type=_port, default=61613, help="0: a free one (%(default)s)")
     parser.add_argument("--unix-path", metavar="PATH", help="a Unix socket to listen on as well")
+    port = functools.partial(parser.add_argument, type=_port, metavar="PORT")
+    port("--websocket", help="a port for WebSockets as well; 0: a free one, as for all")
+    port("--tls", help="a port for TLS as well; needs --cert-file")
+    port("--wss", help="a port for WebSockets over TLS as well; needs --cert-file")
+    parser.add_argument("--cert-file", help="the certificate, perhaps with its key")
+    parser.add_argument("--key-file", help="its key")
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        help="a web page that may open WebSockets, as https://host; may be given again",
+    )
+    parser.add_argument("--login", help="let in nobody but this one")
+    parser.add_argument(
+        "--passcode-env", metavar="VAR", help="the variable that holds the passcode"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show what happens on standard error"
+    )
 
 
 def _connection_options() -> argparse.ArgumentParser:

@@ -96,7 +96,7 @@ _BY_SERVER = {
         durable_client_id=True,
         delete_apart=True,
     ),
-    "stompy": Dialect("the embedded broker", prefetch="prefetch-count"),
+    "stompy": Dialect("the embedded broker", prefetch="prefetch-count", selector="selector"),
 }
 
 

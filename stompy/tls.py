@@ -17,7 +17,7 @@ StrPath = str | os.PathLike[str]
 
 
 class TLSOptions(NamedTuple):
-    """What `STOMPClient.connect` is told about TLS; see there."""
+    """What `STOMPClient.connect`, or `Broker`, is told about TLS; see there."""
 
     tls: bool | ssl.SSLContext | None = None
     cert_file: StrPath | None = None
@@ -41,30 +41,54 @@ class TLSOptions(NamedTuple):
             raise STOMPError("tls=False, but the address or a certificate asks for TLS")
         if not (self.tls or wanted or files):
             return None
+        return self._given_context() or self._new_context()
+
+    def server_context(self) -> ssl.SSLContext | None:
+        """The context to listen with, or None without a certificate.
+
+        Raises:
+            STOMPError: the options contradict each other, or a file cannot be used.
+        """
+        if not (self.tls or self.cert_file or self.key_file or self.key_password):
+            return None
         import ssl  # takes a while, and most connections in a notebook are plain
 
-        if isinstance(self.tls, ssl.SSLContext):
-            if files or not (self.check_hostname and self.verify):
-                raise STOMPError(
-                    "an SSLContext and options that would change it",
-                    hint="set up the context, or leave it to tls=True",
-                )
-            return self.tls
-        return self._new_context()
+        context = self._given_context()
+        if context is None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._load_certificate(context)
+        return context
+
+    def _given_context(self) -> ssl.SSLContext | None:
+        import ssl
+
+        if not isinstance(self.tls, ssl.SSLContext):
+            return None
+        files = self.cert_file or self.key_file or self.ca_file or self.key_password
+        if files or not (self.check_hostname and self.verify):
+            raise STOMPError(
+                "an SSLContext and options that would change it",
+                hint="set up the context, or leave it to the options",
+            )
+        return self.tls
+
+    def _load_certificate(self, context: ssl.SSLContext) -> None:
+        if self.cert_file is None:
+            if self.key_file or self.key_password:
+                raise STOMPError("a key_file or key_password without its cert_file")
+            return
+        with _naming(
+            self.cert_file, self.key_file, hint="check cert_file, key_file and key_password"
+        ):
+            # Never None: OpenSSL would ask for the password at the terminal.
+            context.load_cert_chain(self.cert_file, self.key_file, self.key_password or "")
 
     def _new_context(self) -> ssl.SSLContext:
         import ssl
 
-        if self.cert_file is None and (self.key_file or self.key_password):
-            raise STOMPError("a key_file or key_password without its cert_file")
         with _naming(self.ca_file, hint="check ca_file"):
             context = ssl.create_default_context(cafile=self.ca_file)
-        if self.cert_file:
-            with _naming(
-                self.cert_file, self.key_file, hint="check cert_file, key_file and key_password"
-            ):
-                # Never None: OpenSSL would ask for the password at the terminal.
-                context.load_cert_chain(self.cert_file, self.key_file, self.key_password or "")
+        self._load_certificate(context)
         if not (self.verify and self.check_hostname):
             what = "the host name" if self.verify else "the broker's certificate"
             warnings.warn(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stompy.errors import STOMPClosed, STOMPError, STOMPTimeout
 from stompy.transport import turn_to_write
+from stompy.wire import SUBPROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from websockets.client import ClientProtocol
 
     from stompy.transport import Transport
-
-SUBPROTOCOLS = {"1.0": "v10.stomp", "1.1": "v11.stomp", "1.2": "v12.stomp"}
 
 
 class WebSocketTransport:

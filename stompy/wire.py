@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 VERSIONS = ("1.0", "1.1", "1.2")
 
+SUBPROTOCOLS = {"1.0": "v10.stomp", "1.1": "v11.stomp", "1.2": "v12.stomp"}
+"""What the versions are called when a WebSocket is opened."""
+
 HANDSHAKE = frozenset({"CONNECT", "STOMP", "CONNECTED"})
 """Frames whose headers are never escaped (STOMP 1.2, "Value Encoding")."""
 
@@ -218,6 +221,11 @@ class FrameDecoder:
     def unfinished(self) -> bool:
         """Whether a frame has begun that is not complete yet."""
         return self._size > 0
+
+    @property
+    def size(self) -> int:
+        """Octets at hand that `frames` has not given as frames."""
+        return self._size
 
     @property
     def ready(self) -> bool:
@@ -446,6 +454,7 @@ class FrameDecoder:
 
 _OTHER_PROTOCOLS = (
     (re.compile(rb"HTTP/|<!DOCTYPE|<html", re.IGNORECASE), "HTTP"),
+    (re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT) "), "HTTP"),
     (re.compile(rb"\x15\x03|\x16\x03"), "TLS"),
     (re.compile(rb"AMQP"), "AMQP"),
     (re.compile(rb"SSH-"), "SSH"),
@@ -455,8 +464,20 @@ _OTHER_PROTOCOLS = (
 )
 
 
-def other_protocol(data: bytes) -> str | None:
+SERVER_COMMANDS = ("CONNECTED", "ERROR", "RECEIPT", "MESSAGE")
+CLIENT_COMMANDS = (
+    *("CONNECT", "STOMP", "SEND", "SUBSCRIBE", "UNSUBSCRIBE", "ACK", "NACK"),
+    *("BEGIN", "COMMIT", "ABORT", "DISCONNECT"),
+)
+"""The frames that a side may send (STOMP 1.2, "Augmented BNF")."""
+
+
+def other_protocol(data: bytes, commands: Sequence[str] = SERVER_COMMANDS) -> str | None:
     """What a peer speaks whose first octets cannot become a STOMP frame; None while they can.
+
+    Args:
+        data: the first octets.
+        commands: what a STOMP frame of the peer's can begin with.
 
     Example:
         >>> other_protocol(b"HTTP/1.1 400 Bad Request")
@@ -469,7 +490,7 @@ def other_protocol(data: bytes) -> str | None:
         if pattern.match(data):
             return name
     command, newline, _ = data.partition(b"\n")
-    known = (b"CONNECTED", b"ERROR", b"RECEIPT", b"MESSAGE")
+    known = [command.encode() for command in commands]
     if newline:
         return None if command.rstrip(b"\r") in known else "something else"
     fits = any(word.startswith(command.rstrip(b"\r")) for word in known)

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
+from stompy import STOMPError
 from stompy.broker import Broker
 
 _broker = Broker()
+_options: dict[str, Any] = {}
 _lock = threading.Lock()
 
 
-def embedded_broker() -> Broker:
-    """The one embedded broker of this process, started when first asked for."""
+def embedded_broker(start: bool = True) -> Broker:
+    """The one embedded broker of this process, started if it is not, unless that is not wanted."""
     with _lock:
+        return _broker.start() if start else _broker
+
+
+def start_embedded_broker(**options: Any) -> Broker:
+    """Start it, with the arguments of `stompy.broker.Broker`; it may run already with the same.
+
+    Raises:
+        STOMPError: it runs with others.
+        OSError: an address is taken or not to be had.
+
+    Example:
+        >>> start_embedded_broker(port=61613, websocket_port=15674)
+    """
+    global _broker, _options
+    with _lock:
+        if _broker.running and options not in ({}, _options):
+            raise STOMPError(
+                f"the embedded broker runs already, otherwise: {_broker!r}",
+                hint="stop it first; its queues will be gone",
+            )
+        if not _broker.running and options != _options:
+            _broker, _options = Broker(**options), options
         return _broker.start()
 
 

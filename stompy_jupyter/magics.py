@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import keyword
 import os
@@ -21,7 +22,12 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from stompy import AckMode, STOMPConnectError, STOMPError
-from stompy_jupyter.embedded import stop_embedded_broker
+from stompy.broker import Broker, Faults
+from stompy_jupyter.embedded import (
+    embedded_broker,
+    start_embedded_broker,
+    stop_embedded_broker,
+)
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_ROWS
@@ -285,6 +291,64 @@ class StompMagics(Magics):
         status = pd.DataFrame(rows, columns=columns)
         return status.astype({"received": "Int64", "dropped": "Int64", "live": "boolean"})
 
+    # -- the embedded broker -----------------------------------------------------------------
+
+    @_magic(
+        argument(
+            "action",
+            choices=["start", "stop", "status", "destinations", "clients", "events", "faults"],
+            help="what to do",
+        ),
+        argument("--port", type=int, metavar="PORT", help="start: for TCP (default: a free one)"),
+        argument(
+            "--websocket", type=int, metavar="PORT", help="start: for browsers; 0: a free one"
+        ),
+        argument("--client", metavar="C", help="faults: with this one (default: all)"),
+        argument("--slow", type=float, default=0.0, metavar="S", help="faults: S seconds late"),
+        argument("--split", type=int, default=0, metavar="N", help="faults: N octets at a time"),
+        argument("--no-receipts", action="store_true", help="faults: no RECEIPT is sent"),
+        argument("--no-heart-beats", action="store_true", help="faults: no heart-beats"),
+        argument("--duplicate", action="store_true", help="faults: each MESSAGE comes twice"),
+        argument(
+            "--reorder", type=int, default=0, metavar="N", help="faults: N MESSAGEs in reverse"
+        ),
+        argument(
+            "--drop-after", type=int, default=0, metavar="N", help="faults: cut after N frames"
+        ),
+        argument("--drop", action="store_true", help="faults: cut the connection now"),
+    )
+    def stomp_broker(self, line: str) -> Any:
+        """Start, stop, look into, or disturb the broker that is embedded in the kernel.
+
+        `status`, `destinations`, `clients` and `events` give a DataFrame. `faults` lets go wrong
+        what it names, from now on, and without options nothing any more. The same in Python:
+        the methods of `stompy_jupyter.embedded.embedded_broker()`.
+
+        Example::
+
+            %stomp_broker start --websocket 15674
+            %stomp_broker destinations
+            %stomp_broker faults --slow 0.5 --duplicate
+            %stomp_broker faults
+        """
+        args = parse_argstring(self.stomp_broker, line)
+        if args.action == "start":
+            wanted = {"port": args.port, "websocket_port": args.websocket}
+            return start_embedded_broker(**{k: v for k, v in wanted.items() if v is not None})
+        if args.action == "stop":
+            return stop_embedded_broker()
+        broker = embedded_broker(start=False)
+        if args.action == "faults":
+            return _disturb(broker, args)
+        if args.action == "status":
+            return pd.DataFrame([broker.stats()])
+        look = {
+            "destinations": broker.destinations,
+            "clients": broker.clients,
+            "events": broker.events,
+        }[args.action]
+        return pd.DataFrame(look())
+
     # -- names -------------------------------------------------------------------------------
 
     def _session(self, name: str | None) -> StompSession:
@@ -344,6 +408,17 @@ def _stream_status(stream: FrameStream) -> dict[str, object]:
         stream.live,
     )
     return dict(zip(_STREAM_STATUS, values, strict=True))
+
+
+def _disturb(broker: Broker, args: Any) -> None:
+    names = [field.name for field in dataclasses.fields(Faults)]
+    try:
+        faults = Faults(**{name: getattr(args, name) for name in names})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    broker.set_faults(faults, args.client)
+    if args.drop:
+        broker.drop(args.client)
 
 
 def _headers(given: list[str]) -> dict[str, str]:

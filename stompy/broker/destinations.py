@@ -1,203 +1,297 @@
-"""Queues, topics and who holds which message. Pure: no sockets, no clock, no threads.
+"""All destinations of a broker by their names. Pure: no sockets, no clock, no threads.
 
-A destination that begins with ``/topic/`` gives each message to all who subscribe at that moment.
-Any other is a queue: each message goes to one subscriber, in turn, and waits while there is none.
+``/topic/…`` is a topic, anything else a queue. A ``/temp-queue/…`` is its client's own and ends
+with it; others reply to it by the name that it gets here, ``/reply-queue/…``.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from typing import TYPE_CHECKING, Protocol
+import uuid
+from typing import TYPE_CHECKING, Any
 
-from stompy.frame import AckMode
+from stompy.broker.message import Counts, Envelope, Full, Memory, Message
+from stompy.broker.queue import Queue
+from stompy.broker.topic import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-TOPIC = "/topic/"
+    from stompy.broker.events import EventLog
+    from stompy.broker.limits import Limits
+    from stompy.broker.subscription import Delivery, Owner, Subscription
 
-
-class Message:
-    """A message on its way.
-
-    Attributes:
-        id: unique in the broker.
-        headers: as its sender gave them.
-        deliveries: how often its queue has given it to a subscriber.
-    """
-
-    __slots__ = ("body", "deliveries", "destination", "headers", "id")
-
-    def __init__(self, id: str, destination: str, headers: dict[str, str], body: bytes) -> None:
-        self.id = id
-        self.destination = destination
-        self.headers = headers
-        self.body = body
-        self.deliveries = 0
-
-
-class Owner(Protocol):
-    """A client's session, as far as destinations know it."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether it takes more messages now; one whose client does not read does not."""
-
-    def deliver(self, subscription: Subscription, message: Message) -> None:
-        """Pass a message on to the client."""
-
-
-class Subscription:
-    """One client's wish for the messages of a destination.
-
-    Attributes:
-        pending: what was delivered and waits for its ACK, by message id, oldest first.
-        prefetch: how many may be pending at the most; None for any number.
-        dropped: messages of a topic that it missed because its client did not read.
-    """
-
-    def __init__(
-        self,
-        owner: Owner,
-        id: str | None,
-        destination: str,
-        ack_mode: AckMode = AckMode.Auto,
-        prefetch: int | None = None,
-    ) -> None:
-        self.owner = owner
-        self.id = id
-        self.destination = destination
-        self.ack_mode = ack_mode
-        self.prefetch = prefetch
-        self.pending: dict[str, Message] = {}
-        self.dropped = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether it takes one more message."""
-        return self.owner.ready and (self.prefetch is None or len(self.pending) < self.prefetch)
-
-    def take(self, message: Message) -> None:
-        """Have the message delivered, and hold it until its ACK where the mode asks for one."""
-        if self.ack_mode is not AckMode.Auto:
-            self.pending[message.id] = message
-        self.owner.deliver(self, message)
-
-    def settle(self, message_id: str) -> list[Message]:
-        """Take out what an ACK or NACK of `message_id` covers (STOMP 1.2, "SUBSCRIBE ack Header").
-
-        Raises:
-            KeyError: the message is not pending here.
-        """
-        if self.ack_mode is not AckMode.Client:
-            return [self.pending.pop(message_id)]
-        if message_id not in self.pending:
-            raise KeyError(message_id)
-        covered = []
-        while message_id in self.pending:
-            covered.append(self.pending.pop(next(iter(self.pending))))
-        return covered
-
-
-class Topic:
-    """Gives each message to all its subscribers, whatever their prefetch."""
-
-    def __init__(self) -> None:
-        self.subscriptions: list[Subscription] = []
-
-    def send(self, message: Message) -> None:
-        for subscription in self.subscriptions:
-            if subscription.owner.ready:
-                subscription.take(message)
-            else:
-                subscription.dropped += 1
-
-    def give_back(self, messages: Iterable[Message]) -> None:
-        """A topic keeps nothing: what a subscriber did not want is gone."""
-
-    def dispatch(self) -> None:
-        """Nothing ever waits."""
-
-
-class Queue:
-    """Gives each message to one of its subscribers, in turn; keeps them while there is none."""
-
-    def __init__(self) -> None:
-        self.subscriptions: list[Subscription] = []
-        self.waiting: deque[Message] = deque()
-
-    def send(self, message: Message) -> None:
-        self.waiting.append(message)
-        self.dispatch()
-
-    def give_back(self, messages: Iterable[Message]) -> None:
-        """Put messages back in front, oldest first."""
-        self.waiting.extendleft(reversed(list(messages)))
-        self.dispatch()
-
-    def dispatch(self) -> None:
-        """Deliver what can be delivered."""
-        while self.waiting:
-            ready = next((s for s in self.subscriptions if s.ready), None)
-            if ready is None:
-                return
-            self.subscriptions.remove(ready)  # to the end of the line
-            self.subscriptions.append(ready)
-            message = self.waiting.popleft()
-            ready.take(message)
-            message.deliveries += 1
+QUEUE, TOPIC = "/queue/", "/topic/"
+TEMP_QUEUE, REPLY_QUEUE = "/temp-queue/", "/reply-queue/"
+DEAD_LETTERS = "/queue/DLQ."
+MAX_REMEMBERED = 1000
+"""Names of which it is known which topics they concern."""
 
 
 class Destinations:
-    """All queues and topics of a broker."""
+    """All queues and topics of a broker.
 
-    def __init__(self) -> None:
-        self._by_name: dict[str, Queue | Topic] = {}
+    In a transaction a message is sent in two steps, `admit` and `publish`, so that one that has
+    room for its messages cannot fail any more. An acknowledgement has two, too: what
+    `Subscription.claim` gives is settled by `ack` or `nack`, or restored.
+
+    Args:
+        limits: how much they may keep.
+        log: what is noteworthy is noted there.
+    """
+
+    def __init__(self, limits: Limits, log: EventLog) -> None:
+        self.memory = Memory(limits.max_memory)
+        self._limits = limits
+        self._log = log
+        self._queues: dict[str, Queue] = {}
+        self._topics: dict[str, Topic] = {}
+        self._patterns: dict[str, Topic] = {}  # those of the topics that are
+        self._audiences: dict[str, list[Topic]] = {}  # which topics a name concerns
         self._numbers = itertools.count(1)
+        self._received = 0
+        self._past = Counts()  # of all that is forgotten
+        self._nowhere = Queue("", self.memory, 0)  # where replies go to those who have left
+        self._nowhere.close()
 
-    def send(self, destination: str, headers: dict[str, str], body: bytes) -> None:
-        """Take a message in and give it to whom it may concern."""
-        if destination in self._by_name or not destination.startswith(TOPIC):
-            message = Message(str(next(self._numbers)), destination, headers, body)
-            self._find(destination).send(message)
+    # -- sending -----------------------------------------------------------------------------
+
+    def send(self, envelope: Envelope, body: bytes) -> None:
+        """Take a message and give it to whom it may concern.
+
+        Raises:
+            Full: its queue has no room, or the broker has none.
+        """
+        if envelope.destination.startswith(TOPIC):
+            self._received += 1
+            self._publish_to_topics(Message(None, envelope, body))
+        else:
+            self.publish(self.admit(envelope, body))
+
+    def admit(self, envelope: Envelope, body: bytes) -> Message:
+        """Make room for a message that is to be published, or discarded.
+
+        Raises:
+            Full: its queue has no room, or the broker has none.
+        """
+        if envelope.destination.startswith(TOPIC):
+            message = Message(None, envelope, body)
+            self.memory.reserve(message.size)
+            return message
+        queue = self._queue(envelope.destination)
+        message = Message(queue, envelope, body)
+        try:
+            queue.reserve(message)
+        except Full:
+            self._forget_idle(queue)
+            raise
+        return message
+
+    def publish(self, message: Message) -> None:
+        """Give a message that was admitted to whom it may concern."""
+        self._received += 1
+        if message.place is None:
+            self.memory.release(message.size)
+            self._publish_to_topics(message)
+        else:
+            message.number = next(self._numbers)
+            place = self._nowhere if message.place.closed else message.place
+            place.send(message)
+
+    def _publish_to_topics(self, message: Message) -> None:
+        message.number = next(self._numbers)
+        name = message.envelope.destination
+        for topic in self._audiences.get(name) or self._audience(name):
+            topic.send(message)
+
+    def discard(self, message: Message) -> None:
+        """Give up the room of a message that was admitted, or is done."""
+        if message.place is None:
+            self.memory.release(message.size)
+        else:
+            message.place.release(message)
+            self._forget_idle(message.place)
+
+    # -- subscribing -------------------------------------------------------------------------
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Add a subscription; what waits in a queue may be delivered at once."""
-        destination = self._find(subscription.destination)
-        destination.subscriptions.append(subscription)
-        destination.dispatch()
+        """Add a subscription; what waits in a queue may be delivered at once.
 
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription; what it held unacknowledged goes back, in order."""
-        destination = self._find(subscription.destination)
-        destination.subscriptions.remove(subscription)
-        held = list(subscription.pending.values())
-        subscription.pending.clear()
-        destination.give_back(held)
-        self._forget_empty(subscription.destination)
+        Raises:
+            PermissionError: it is to a temp queue of somebody else, or one that has gone.
+        """
+        name = subscription.destination
+        if name.startswith(TOPIC):
+            subscription.place = topic = self._topic(name)
+            topic.subscribe(subscription)
+            return
+        queue = self._queue(name)
+        if name.startswith(REPLY_QUEUE) and queue.owner is not subscription.owner:
+            raise PermissionError(name)
+        subscription.place = queue
+        queue.subscribe(subscription)
 
-    def ack(self, subscription: Subscription, message_id: str) -> None:
-        """The message, and those that the mode covers with it, are done. KeyError if unknown."""
-        subscription.settle(message_id)
-        self.dispatch(subscription)
-
-    def nack(self, subscription: Subscription, message_id: str) -> None:
-        """As `ack`, but a queue gets the messages back and delivers them again."""
-        covered = subscription.settle(message_id)
-        self._find(subscription.destination).give_back(covered)
+    def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """End subscriptions; what they held unacknowledged goes back, in order."""
+        held: dict[Queue | Topic, list[Message]] = {}
+        for subscription in subscriptions:
+            place = subscription.place
+            held.setdefault(place, []).extend(place.unsubscribe(subscription))
+        for place, messages in held.items():
+            place.give_back(messages)
+            self._forget_idle(place)
 
     def dispatch(self, subscription: Subscription) -> None:
         """Deliver what waited for this subscription to become ready."""
-        self._find(subscription.destination).dispatch()
+        subscription.place.go_on(subscription)
 
-    def _find(self, name: str) -> Queue | Topic:
-        found = self._by_name.get(name)
-        if found is None:
-            found = self._by_name[name] = Topic() if name.startswith(TOPIC) else Queue()
-        return found
+    # -- acknowledging -----------------------------------------------------------------------
 
-    def _forget_empty(self, name: str) -> None:
-        found = self._by_name[name]
-        if not found.subscriptions and not (isinstance(found, Queue) and found.waiting):
-            del self._by_name[name]
+    def ack(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
+        """What was claimed is done."""
+        subscription.claimed -= len(deliveries)
+        subscription.place.settle(deliveries)
+        self._go_on(subscription)
+
+    def nack(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
+        """What was claimed was refused: a queue delivers it again, until that was in vain too
+        often; a topic keeps nothing."""
+        subscription.claimed -= len(deliveries)
+        again = []
+        for message in _returning(deliveries):
+            spent = message.deliveries >= self._limits.max_deliveries
+            if not (spent and self._dead_letter(message)):
+                again.append(message)
+        subscription.place.give_back(again)
+        self._go_on(subscription)
+
+    def restore(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
+        """What was claimed is unacknowledged still: the transaction was aborted."""
+        if subscription.active:
+            subscription.unclaim(deliveries)
+        else:
+            subscription.claimed -= len(deliveries)
+            subscription.place.give_back(_returning(deliveries))
+
+    def _go_on(self, subscription: Subscription) -> None:
+        if subscription.active:
+            subscription.place.go_on(subscription)
+        else:
+            self._forget_idle(subscription.place)
+
+    def _dead_letter(self, message: Message) -> bool:
+        """Move a message away that was refused too often; False where there is no other place."""
+        queue = message.place
+        assert queue is not None
+        if queue.name.startswith(DEAD_LETTERS) or queue.owner is not None:
+            return False
+        name = DEAD_LETTERS + queue.name.removeprefix(QUEUE).removeprefix("/")
+        more = {"original-destination": queue.name, "deliveries": str(message.deliveries)}
+        letters = self._queue(name)
+        envelope = Envelope(name, {**message.envelope.headers, **more})
+        letter = Message(letters, envelope, message.body)
+        letters.reserve(letter, beyond=True)  # it was here before
+        queue.counts.dead_lettered += 1
+        self.discard(message)
+        self.publish(letter)
+        self._log.note("dead letter", destination=queue.name, detail=f"moved to {name}")
+        return True
+
+    # -- temp queues -------------------------------------------------------------------------
+
+    def open_temp_queue(self, owner: Owner) -> str:
+        """A new queue of the owner's; returns the name by which all can send to it."""
+        name = REPLY_QUEUE + uuid.uuid4().hex
+        self._queues[name] = Queue(name, self.memory, self._limits.max_queue, owner)
+        return name
+
+    def close_temp_queue(self, name: str) -> None:
+        """Forget a temp queue that nobody subscribes to, and what is in it."""
+        queue = self._queues.pop(name)
+        queue.close()
+        self._past.add(queue.counts)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        """What has happened at all destinations together."""
+        total = Counts()
+        for place in self._all():
+            total.add(place.counts)
+        total.add(self._past)
+        total.add(self._nowhere.counts)
+        total.received = self._received  # a message may concern several topics, or none
+        return total
+
+    def described(self) -> list[dict[str, object]]:
+        """All destinations that there are, as plain data."""
+        return [
+            {
+                "destination": place.name,
+                "kind": place.kind,
+                "subscribers": len(place.subscriptions),
+                "waiting": place.waiting,
+                "unacknowledged": sum(one.unacknowledged for one in place.subscriptions),
+                "octets": place.octets,
+                **vars(place.counts),
+            }
+            for place in self._all()
+        ]
+
+    def _all(self) -> Iterable[Queue | Topic]:
+        return itertools.chain(self._queues.values(), self._topics.values())
+
+    # -- finding -----------------------------------------------------------------------------
+
+    def _queue(self, name: str) -> Queue:
+        """The queue of a name, made when it is asked for."""
+        queue = self._queues.get(name)
+        if queue is None:
+            if name.startswith(REPLY_QUEUE):
+                return self._nowhere
+            queue = self._queues[name] = Queue(name, self.memory, self._limits.max_queue)
+        return queue
+
+    def _forget_idle(self, place: Queue | Topic) -> None:
+        known: dict[str, Any] = self._topics if isinstance(place, Topic) else self._queues
+        if place.idle and known.get(place.name) is place:
+            del known[place.name]
+            self._patterns.pop(place.name, None)
+            self._past.add(place.counts)
+            self._audiences.clear()
+
+    def _topic(self, name: str) -> Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = Topic(name, self.memory, self._limits.max_backlog, self._note_drop)
+            self._topics[name] = topic
+            if topic.is_pattern:
+                self._patterns[name] = topic
+            self._audiences.clear()
+        return topic
+
+    def _audience(self, name: str) -> list[Topic]:
+        """The topics, plain and patterns, that a message to `name` concerns."""
+        audience = self._audiences.get(name)
+        if audience is None:
+            named = self._topics.get(name)
+            audience = [topic for topic in self._patterns.values() if topic.concerns(name)]
+            if named is not None and name not in self._patterns:
+                audience.append(named)
+            if len(self._audiences) >= MAX_REMEMBERED:
+                self._audiences.clear()
+            self._audiences[name] = audience
+        return audience
+
+    def _note_drop(self, subscription: Subscription) -> None:
+        self._log.note(
+            "dropping",
+            subscription.owner.id,
+            subscription.destination,
+            "the client does not keep up with the topic",
+        )
+
+
+def _returning(deliveries: Iterable[Delivery]) -> list[Message]:
+    """The messages of deliveries that may go back: all of a queue's, none of a topic's."""
+    return [one.message for one in deliveries if one.message is not None]

@@ -1,46 +1,62 @@
-"""The broker's listener: asyncio, in a thread of its own."""
+"""`Broker`: what a program has of an embedded broker."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import os
-import socket
-import threading
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stompy.broker.destinations import Destinations
-from stompy.broker.session import Session
+from stompy.broker.engine import Engine, Listeners
+from stompy.broker.events import EventLog
+from stompy.broker.faults import NO_FAULTS, Faults
+from stompy.broker.limits import Limits
+from stompy.broker.session import Rules
 from stompy.errors import STOMPError
+from stompy.tls import TLSOptions
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
 StrPath = str | os.PathLike[str]
 
-UNREAD_LIMIT = 64 * 1024 * 1024
-"""Octets that may wait for one client to read them, before it gets nothing more."""
-SEND_SIZE = 64 * 1024
-LINGER = 2.0
-"""Seconds that a client has to read the broker's last words before the connection is cut."""
-FLUSH_LIMIT = 0.5
-"""Seconds that clients have to read what is left for them when the broker stops."""
-STOP_LIMIT = 5.0
-
 
 class Broker:
-    """A STOMP 1.0, 1.1 and 1.2 broker in this process, for one machine.
+    """A STOMP 1.0, 1.1 and 1.2 broker in this process: for lessons, notebooks and tests.
 
-    Queues and topics live in memory and are gone when it stops. ``/topic/…`` goes to all
-    subscribers of the moment; everything else is a queue. A client that does not read is held back
-    at 64 MiB: its queues keep their messages, its topics' messages are dropped.
+    It is for one machine, and all is in memory: queues and topics are gone when it stops. Beyond
+    that, RabbitMQ or ActiveMQ take its place, with the same clients and another address.
+
+    ``/topic/…`` goes to all subscribers of the moment; ``.`` or ``/`` separate words, and in a
+    SUBSCRIBE ``*`` stands for one and ``>`` at the end for any number. ``/temp-queue/…`` is a
+    client's own, for replies: as ``reply-to`` it gets a name that others can send to. Everything
+    else is a queue: each message goes to one subscriber, in turn and in order, and waits while
+    there is none. A message that was refused by NACK comes again, marked ``redelivered``, and
+    after `Limits.max_deliveries` goes to ``/queue/DLQ.<name>``. SUBSCRIBE takes
+    ``prefetch-count`` and ``selector``.
+
+    A queue that is full refuses more, by ERROR. A client that does not read is held back: its
+    queues keep their messages, its topics the newest ones.
 
     Args:
         host: the interface to listen on; by default this machine alone can connect.
-        port: the port; 0 takes a free one.
+        port: the port; 0 takes a free one, as for the others.
         unix_path: a Unix socket to listen on as well; who may use it is a matter of its folder.
+        tls_port: a port for TLS.
+        websocket_port: a port for WebSockets (extra ``ws``), for browsers.
+        wss_port: a port for WebSockets over TLS.
+        tls: how to speak TLS, as an `ssl.SSLContext`, or
+        cert_file, key_file, key_password: by what certificate.
+        origins: web pages that may open WebSockets, as ``"https://host"``; ``"*"`` for all.
+            Those of this machine, and of the host that they connect to, always may.
+        logins: passcodes by login; without it everybody is let in.
+        heart_beat: ``(can, want)``: how often beats can be sent and are wanted, in milliseconds.
+        limits: what it bounds.
+
+    Raises:
+        STOMPError: TLS is asked for without a certificate, or one that cannot be used.
 
     Example:
         >>> with Broker() as broker:
@@ -48,11 +64,45 @@ class Broker:
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, unix_path: StrPath | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        unix_path: StrPath | None = None,
+        tls_port: int | None = None,
+        websocket_port: int | None = None,
+        wss_port: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        cert_file: StrPath | None = None,
+        key_file: StrPath | None = None,
+        key_password: str | None = None,
+        origins: Sequence[str] = (),
+        logins: Mapping[str, str] | None = None,
+        heart_beat: tuple[int, int] = (100, 100),
+        limits: Limits = Limits(),  # noqa: B008  -- it is frozen
     ) -> None:
-        self._wanted = (host, port, unix_path)
-        self._engine: _Engine | None = None
+        options = TLSOptions(tls, cert_file, key_file, key_password=key_password)
+        tls = options.server_context()
+        if tls is None and not (tls_port is None and wss_port is None):
+            raise STOMPError("TLS needs a certificate", hint="cert_file= and key_file=, or tls=")
+        if isinstance(origins, str):
+            origins = (origins,)
+        self._listeners = Listeners(
+            host, port, unix_path, tls_port, websocket_port, wss_port, tls, tuple(origins)
+        )
+        self._logins = None if logins is None else dict(logins)
+        self._heart_beat = heart_beat
+        self._limits = limits
+        self._log = EventLog()
+        self._engine: Engine | None = None
         self._finalizer: weakref.finalize[[], Broker] | None = None
+
+    # -- running -----------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._engine is not None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -61,23 +111,29 @@ class Broker:
         Raises:
             STOMPError: it does not run.
         """
-        if self._engine is None:
-            raise STOMPError("the broker is not running", hint="start() it, or use `with`")
-        return self._engine.address
+        return self._running().address
 
     @property
-    def running(self) -> bool:
-        """Whether it listens."""
-        return self._engine is not None
+    def urls(self) -> dict[str, str]:
+        """Where the running broker listens, by scheme, as `stompy.connect` takes it.
+
+        Example:
+            >>> Broker(websocket_port=0).start().urls
+            {'stomp': 'stomp://127.0.0.1:40415', 'ws': 'ws://127.0.0.1:36719'}
+        """
+        return dict(self._running().urls)
 
     def start(self) -> Self:
         """Listen. Does nothing when it runs already.
 
         Raises:
-            OSError: the address is taken or not to be had.
+            OSError: an address is taken or not to be had.
+            STOMPError: WebSockets are asked for and the library is not installed.
         """
         if self._engine is None:
-            engine = _Engine(*self._wanted)
+            destinations = Destinations(self._limits, self._log)
+            rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
+            engine = Engine(self._listeners, rules)
             engine.start()
             self._engine = engine
             # The engine's thread knows nothing of the Broker, so that a forgotten one can go.
@@ -100,165 +156,84 @@ class Broker:
         if self._engine is None:
             return "<Broker, stopped>"
         host, port = self._engine.address
-        return f"<Broker at {host}:{port}>"
+        others = [url for scheme, url in self._engine.urls.items() if scheme != "stomp"]
+        return f"<Broker at {', '.join([f'{host}:{port}', *others])}>"
 
+    # -- looking -----------------------------------------------------------------------------
 
-class _Engine:
-    """The event loop, its thread, and what they serve."""
+    def stats(self) -> dict[str, object]:
+        """Figures of the whole broker since it was started.
 
-    def __init__(self, host: str, port: int, unix_path: StrPath | None) -> None:
-        self.address = (host, port)
-        self._unix_path = unix_path
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="stompy-broker", daemon=True)
-        self._listening = threading.Event()
-        self._failure: BaseException | None = None
-        self._stopping: asyncio.Event | None = None
-        self._destinations = Destinations()
-        self._connections: set[_Connection] = set()
-        self._unsent: set[_Connection] = set()
+        ``seconds`` it has run; ``clients`` there are, and ``clients_ever``; ``octets`` that
+        messages take in memory; messages as in `destinations`, all together; ``frames_…`` and
+        ``octets_received``, ``…_sent``.
 
-    def start(self) -> None:
-        self._thread.start()
-        self._listening.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+        Raises:
+            STOMPError: it does not run.
+        """
+        engine = self._running()
+        return engine.call(engine.stats)
 
-    def stop(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._stop)
-        except RuntimeError:  # the loop is closed: it has stopped already
-            return
-        if threading.current_thread() is not self._thread:
-            self._thread.join(STOP_LIMIT)
+    def destinations(self) -> list[dict[str, object]]:
+        """The queues and topics that there are: one with messages or with subscribers.
 
-    def _stop(self) -> None:
-        if self._stopping is not None:
-            self._stopping.set()
+        Each has ``destination``, ``kind``, ``subscribers``; ``waiting`` and ``unacknowledged``
+        messages and the ``octets`` they take; and how many it has ``received``, ``delivered``,
+        ``redelivered``, ``acknowledged``, ``dead_lettered`` and ``dropped``.
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        except BaseException as error:
-            self._failure = error
-        finally:
-            self._loop.close()
-            self._listening.set()
+        Example:
+            >>> pd.DataFrame(broker.destinations())
+        """
+        engine = self._running()
+        return engine.call(engine.rules.destinations.described)
 
-    async def _serve(self) -> None:
-        self._stopping, self._all_left = asyncio.Event(), asyncio.Event()
-        servers: list[asyncio.Server] = []
-        try:
-            await self._listen(servers)
-            self._listening.set()
-            await self._stopping.wait()
-        finally:
-            for server in servers:
-                server.close()
-            if self._unix_path is not None and len(servers) == 2:
-                Path(self._unix_path).unlink(missing_ok=True)
-        for connection in list(self._connections):
-            connection.close()
-        if self._connections:
-            self._loop.call_later(FLUSH_LIMIT, self._cut)
-            await self._all_left.wait()
+    def clients(self) -> list[dict[str, object]]:
+        """The clients that are connected.
 
-    async def _listen(self, servers: list[asyncio.Server]) -> None:
-        servers.append(await self._loop.create_server(lambda: _Connection(self), *self.address))
-        self.address = servers[0].sockets[0].getsockname()[:2]
-        if self._unix_path is not None:
-            path = os.fspath(self._unix_path)
-            if _listens(path):  # asyncio would take it over, as it does what a crash has left
-                raise OSError(errno.EADDRINUSE, f"{path} is in use")
-            servers.append(await self._loop.create_unix_server(lambda: _Connection(self), path))
+        Each has ``client`` (its ``session`` header, and its name for `set_faults` and `drop`),
+        ``scheme``, ``address``, ``connected_at`` (seconds since the epoch), ``login``,
+        ``version``, ``heart_beat`` (as agreed: what the broker sends, what it wants),
+        ``subscriptions``, and figures.
+        """
+        engine = self._running()
+        return engine.call(engine.clients)
 
-    def _cut(self) -> None:
-        for connection in list(self._connections):
-            connection.cut()
+    def events(self) -> list[dict[str, object]]:
+        """The newest 1000 events, oldest first; also of a broker that has stopped.
 
-    # -- called by the connections, in the loop's thread -------------------------------------
+        Each has ``time`` (seconds since the epoch), ``event``, ``client``, ``destination`` and
+        ``detail``. The logger ``stompy.broker`` has them at INFO.
+        """
+        return self._log.events()
 
-    def joined(self, connection: _Connection) -> Session:
-        self._connections.add(connection)
-        self._all_left.clear()
-        return Session(self._destinations, connection.has_output)
+    # -- faults ------------------------------------------------------------------------------
 
-    def will_send(self, connection: _Connection) -> None:
-        self._unsent.add(connection)
+    def set_faults(self, faults: Faults = NO_FAULTS, client: str | None = None) -> None:
+        """Let things go wrong from now on, or without arguments no longer.
 
-    def left(self, connection: _Connection) -> None:
-        self._connections.discard(connection)
-        self._unsent.discard(connection)
-        if not self._connections:
-            self._all_left.set()
+        Args:
+            faults: what goes wrong.
+            client: with whom, by its name in `clients`; None for all, also those to come.
 
-    def flush(self) -> None:
-        """Send what the frames just handled have produced, at whichever connections."""
-        while self._unsent:
-            self._unsent.pop().send_output()
+        Raises:
+            STOMPError: there is no such client.
 
+        Example:
+            >>> broker.set_faults(Faults(no_receipts=True))
+        """
+        engine = self._running()
+        engine.call(lambda: engine.set_faults(faults, client))
 
-def _listens(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(path) == 0
+    def drop(self, client: str | None = None) -> None:
+        """Cut the connection of a client, or of all, without a word.
 
+        Raises:
+            STOMPError: there is no such client.
+        """
+        engine = self._running()
+        engine.call(lambda: engine.drop(client))
 
-class _Connection(asyncio.Protocol):
-    """One client's socket."""
-
-    def __init__(self, engine: _Engine) -> None:
-        self._engine = engine
-        self._closing = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=UNREAD_LIMIT)
-        self._session = self._engine.joined(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._session.receive(data)
-        self._engine.flush()
-
-    def has_output(self, session: Session) -> None:
-        """Called by the session. Much output is sent at once, so that a client that does not read
-        shows before a whole queue has been delivered to it."""
-        self._engine.will_send(self)
-        if session.output_size >= SEND_SIZE:
-            self.send_output()
-
-    def send_output(self) -> None:
-        self._transport.write(self._session.take_output())
-        if self._session.closing and not self._closing:
-            self._closing = True
-            self._say_goodbye()
-
-    def _say_goodbye(self) -> None:
-        """Close so that the last frame arrives: a reset would swallow it (STOMP 1.2,
-        "Connection Lingering"), so the sending side ends first and the client may close."""
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
-
-    def pause_writing(self) -> None:
-        self._session.ready = False
-
-    def resume_writing(self) -> None:
-        if not self._session.closing:
-            self._session.resume()
-            self._engine.flush()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._engine.left(self)
-        self._session.end()
-        self._engine.flush()
-
-    def close(self) -> None:
-        """Send what is left, then close."""
-        self._transport.close()
-
-    def cut(self) -> None:
-        """Close now."""
-        self._transport.abort()
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise STOMPError("the broker is not running", hint="start() it, or use `with`")
+        return self._engine

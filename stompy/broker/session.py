@@ -2,186 +2,315 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from functools import partial
+import hmac
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stompy import wire
-from stompy.broker.destinations import Destinations, Message, Subscription
+from stompy import __version__, wire
+from stompy.broker.commands import Commands
+from stompy.broker.message import Full
+from stompy.broker.outbox import Outbox
+from stompy.broker.refusal import Refusal, error_of
 from stompy.errors import STOMPProtocolError
-from stompy.frame import AckMode, STOMPFrame
+from stompy.heartbeat import HeartBeat, agree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-_COUNT = re.compile(r"[1-9][0-9]{0,8}")
+    from stompy.broker.destinations import Destinations
+    from stompy.broker.events import EventLog
+    from stompy.broker.limits import Limits
+    from stompy.broker.message import Message
+    from stompy.broker.subscription import Subscription
+    from stompy.frame import STOMPFrame
 
-# Headers of a SEND that are between its sender and the broker, or that the broker sets itself.
-_NOT_PASSED_ON = frozenset(
-    {"ack", "content-length", "destination", "message-id", "receipt", "redelivered"}
-    | {"subscription", "transaction"}
+UNREAD_LIMIT = 1024 * 1024
+"""Octets that may wait for a client to read them, before its subscriptions get nothing more."""
+MAX_FIRST_FRAME = 64 * 1024
+"""Octets of body that a client's frames may have before it is let in."""
+MAX_OPENING = 256
+"""Octets in which a first line is looked for, to see what a peer speaks."""
+
+_NO_WEB_SERVER = (
+    "This is a STOMP broker and no web server. Connect to it with a STOMP client;\n"
+    "a browser needs the broker's WebSocket address.\n"
 )
+_HTTP_ANSWER = (
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    f"Content-Length: {len(_NO_WEB_SERVER)}\r\n\r\n{_NO_WEB_SERVER}"
+).encode()
+
+_log = logging.getLogger("stompy.broker")
 
 
-class Refusal(Exception):
-    """A frame that is answered by ERROR: `title` becomes its ``message``, `advice` its body."""
+@dataclass(frozen=True)
+class Rules:
+    """What holds for all sessions of a broker.
 
-    def __init__(self, title: str, advice: str) -> None:
-        super().__init__(title)
-        self.title = title
-        self.advice = advice
+    Attributes:
+        destinations: what they share.
+        log: where their doings are noted.
+        limits: what one of them may ask for.
+        heart_beat: ``(can, want)`` in milliseconds: how often beats can be sent, and are wanted.
+        logins: passcodes by login; None lets everybody in.
+    """
+
+    destinations: Destinations
+    log: EventLog
+    limits: Limits
+    heart_beat: tuple[int, int] = (0, 0)
+    logins: Mapping[str, str] | None = None
 
 
 class Session:
     """The protocol state of one connection (STOMP 1.2, server side).
 
-    Feed octets to `receive`, send what `take_output` gives, close when `closing` is set and all
-    is sent, and call `end` once when the connection is gone.
+    Feed octets to `receive`, send what `take_output` gives, call `tick` when it is due, close when
+    `closing` is set and all is sent, and call `end` when the connection is gone.
+
+    Args:
+        rules: what holds for all.
+        id: its name, for CONNECTED and for people.
+        now: the time in seconds, on any clock that only goes on; so are all others.
+        on_output: is called when there is output where there was none.
+        whole_frames: whether each piece of output has to be a whole frame.
 
     Attributes:
+        version: the protocol version agreed on; None before CONNECT.
+        login: who it is; None of one who has not said.
+        ready: whether it takes more messages: not while its client does not read.
         closing: after an ERROR or a DISCONNECT: nothing more is read or written.
-        ready: set to False while the client does not read what is sent to it.
-        output_size: how many octets `take_output` would give.
+        outbox: what is to be sent.
     """
 
-    def __init__(self, destinations: Destinations, on_output: Callable[[Session], None]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        id: str,
+        now: float,
+        on_output: Callable[[], None],
+        whole_frames: bool = False,
+    ) -> None:
+        self.id = id
+        self.version: str | None = None
+        self.login: str | None = None
         self.ready = True
         self.closing = False
-        self.version: str | None = None
-        self._destinations = destinations
+        self.outbox = Outbox(whole_frames)
+        self.frames_received = self.frames_sent = 0
+        self.octets_received = self.octets_sent = 0
+        self._rules = rules
         self._on_output = on_output
-        self.output_size = 0
-        self._decoder = wire.FrameDecoder()
-        self._output: list[bytes] = []
-        # By ("id", …), or in STOMP 1.0, where an id is optional, by ("destination", …).
-        self._subscriptions: dict[tuple[str, str], Subscription] = {}
-        self._transactions: dict[str, list[Callable[[], None]]] = {}
-        self._handlers: dict[str, Callable[[STOMPFrame], None]] = {
-            "SEND": self._in_transaction,
-            "ACK": self._in_transaction,
-            "NACK": self._in_transaction,
-            "SUBSCRIBE": self._subscribe,
-            "UNSUBSCRIBE": self._unsubscribe,
-            "BEGIN": self._begin,
-            "COMMIT": self._commit,
-            "ABORT": self._abort,
-            "DISCONNECT": self._disconnect,
-        }
+        self._connect_by = now + rules.limits.connect_timeout
+        self._beat = HeartBeat(0, 0, now)
+        self._opening: bytes | None = b""  # until it is clear that it is STOMP
+        self._unfinished = 0  # octets of the decoder that are counted
+        self._decoder = wire.FrameDecoder(
+            max_body=MAX_FIRST_FRAME, max_headers=rules.limits.max_headers
+        )
+        self._commands = Commands(self, rules.destinations, rules.log)
 
     # -- what the server calls ---------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, now: float) -> None:
         """Take octets from the client and do what their frames ask for."""
-        if not self.closing:
-            self._decoder.feed(data)
-            self._handle_complete()
+        if self.closing:
+            return
+        self._beat.received_at = now
+        self.octets_received += len(data)
+        if self._opening is not None and not self._opens(data):
+            return
+        self._decoder.feed(data)
+        self._handle_complete(now)
 
-    def _handle_complete(self) -> None:
+    def _handle_complete(self, now: float) -> None:
         try:
             for frame in self._decoder.frames():
-                self._handle(frame)
+                self.frames_received += 1
+                self._handle(frame, now)
                 if self.closing:
                     return
+            self._count_unfinished()
         except STOMPProtocolError as error:
             self._error(Refusal("malformed frame", str(error)), None)
+        except Full as full:
+            self._error(Refusal("no room", f"{full}: there is none for this frame."), None)
 
-    def take_output(self) -> bytes:
-        """What is to be sent to the client since the last call."""
-        output = b"".join(self._output)
-        self._output.clear()
-        self.output_size = 0
-        return output
+    def take_output(self, limit: int, now: float) -> list[bytes | memoryview]:
+        """The next pieces to send; with about `limit` octets, unless there are fewer."""
+        pieces = self.outbox.take(limit)
+        if pieces:
+            self._beat.sent_at = now
+            self.octets_sent += sum(map(len, pieces))
+        if not self.ready and not self.closing and self.outbox.size < UNREAD_LIMIT // 2:
+            self.ready = True
+            self._commands.go_on()
+        return pieces
 
-    def resume(self) -> None:
-        """The client reads again: deliver what its queues held back."""
-        self.ready = True
-        for subscription in list(self._subscriptions.values()):
-            self._destinations.dispatch(subscription)
+    def tick(self, now: float) -> float | None:
+        """Do what is due; returns the seconds until something is again, None for never.
 
-    def end(self) -> None:
-        """The connection is gone: its transactions are aborted, its messages go back."""
+        It is due when `receive` has led to a `version`, too.
+        """
+        if self.closing:
+            return None
+        if self.version is None:
+            if now >= self._connect_by:
+                wanted = f"A client sends CONNECT within {self._rules.limits.connect_timeout:g} s."
+                self._error(Refusal("no CONNECT frame", wanted), None)
+                return None
+            return self._connect_by - now
+        if self._beat.is_dead(now):
+            silent = now - self._beat.received_at
+            agreed = f"Agreed was a heart-beat every {self._beat.receive_ms} ms"
+            self._error(
+                Refusal("no heart-beat", f"{agreed}; nothing came for {silent:.1f} s."), None
+            )
+            return None
+        if self._beat.must_send(now):
+            self._put(b"\n")
+            self._beat.sent_at = now
+        return self._beat.wait(now) if self._beat.agreed else None
+
+    def finish(self) -> None:
+        """The broker stops: put out all that topics have kept for the client, then end."""
+        for subscription in self._commands.kept():
+            left = None
+            while len(subscription.backlog) != left:  # its prefetch may be an end to it
+                left = len(subscription.backlog)
+                self.ready = True
+                self._rules.destinations.dispatch(subscription)
+        self.end("the broker stops")
+
+    def end(self, why: str) -> None:
+        """The conversation is over: transactions are aborted, messages go back."""
+        if self.closing:
+            return
         self.closing = True
         self.ready = False
-        self._transactions.clear()
-        while self._subscriptions:
-            _, subscription = self._subscriptions.popitem()
-            self._destinations.unsubscribe(subscription)
+        self._commands.end()
+        self._rules.destinations.memory.release(self._unfinished)
+        if self.version is not None:
+            self._rules.log.note("disconnected", self.id, detail=why)
+
+    def described(self) -> dict[str, object]:
+        """What it is doing, as plain data."""
+        return {
+            "client": self.id,
+            "login": self.login or "",
+            "version": self.version or "",
+            "heart_beat": (self._beat.send_ms, self._beat.receive_ms),
+            **self._commands.described(),
+            "unsent": self.outbox.size,
+            "frames_received": self.frames_received,
+            "frames_sent": self.frames_sent,
+            "octets_received": self.octets_received,
+            "octets_sent": self.octets_sent,
+        }
+
+    # -- what destinations call --------------------------------------------------------------
 
     def deliver(self, subscription: Subscription, message: Message) -> None:
         """Write a MESSAGE (STOMP 1.2, "MESSAGE")."""
-        headers = {"destination": message.destination, "message-id": message.id}
-        if subscription.id is not None:
-            headers["subscription"] = subscription.id
-        if self.version == "1.2" and subscription.ack_mode is not AckMode.Auto:
-            headers["ack"] = f"{message.id},{subscription.id}"
-        if message.deliveries:
-            headers["redelivered"] = "true"
-        headers.update(self._writable(message.headers))
-        if message.body:
-            headers["content-length"] = str(len(message.body))
-        self._write("MESSAGE", headers, message.body)
+        assert self.version is not None
+        ack = subscription.ack_tag
+        head = b"%bmessage-id:%d\n%b%b%bcontent-length:%d\n\n" % (
+            message.envelope.lines(self.version),
+            message.number,
+            subscription.tag,
+            ack and ack % message.number,
+            b"redelivered:true\n" if message.deliveries else b"",
+            len(message.body),
+        )
+        self.frames_sent += 1
+        if not self.outbox.size:
+            self._on_output()
+        self.outbox.put_frame(head, message.body)
+        if self.outbox.size >= UNREAD_LIMIT:
+            self.ready = False
 
     # -- reading and writing -----------------------------------------------------------------
 
-    def _handle(self, frame: STOMPFrame) -> None:
+    def _opens(self, data: bytes) -> bool:
+        """Look at the first octets of all; False when they are no STOMP and that was said."""
+        assert self._opening is not None
+        fresh = data if self._opening else data.lstrip(b"\r\n")
+        self._opening += fresh[:MAX_OPENING]
+        spoken = wire.other_protocol(self._opening, wire.CLIENT_COMMANDS)
+        if spoken == "HTTP":
+            self._put(_HTTP_ANSWER)
+            self.end("HTTP")
+            return False
+        if spoken is not None:
+            began = self._opening[:20]
+            kind = "no STOMP" if spoken == "something else" else f"{spoken} and no STOMP"
+            self._error(
+                Refusal("not connected", f"What came is {kind}: it began with {began!r}."), None
+            )
+            return False
+        if b"\n" in self._opening:
+            self._opening = None
+        return True
+
+    def _count_unfinished(self) -> None:
+        grown = self._decoder.size - self._unfinished
+        if grown > 0:
+            self._rules.destinations.memory.reserve(grown)
+        else:
+            self._rules.destinations.memory.release(-grown)
+        self._unfinished += grown
+
+    def _handle(self, frame: STOMPFrame, now: float) -> None:
         try:
             if self.version is None:
-                self._connect(frame)
+                self._connect(frame, now)
                 return
-            handler = self._handlers.get(frame.Command)
-            if handler is None:
-                raise Refusal(
-                    f"unknown command {frame.Command[:40]!r}",
-                    f"A client of STOMP {self.version} sends one of {', '.join(self._handlers)}.",
-                )
-            handler(frame)
+            if frame.Command == "DISCONNECT":
+                self.end("DISCONNECT")
+            else:
+                self._commands.do(frame)
         except Refusal as refusal:
             self._error(refusal, frame)
+            return
+        except STOMPProtocolError as error:
+            self._error(Refusal("malformed frame", str(error)), frame)
+            return
+        except Full as full:
+            advice = "Messages are refused until some are taken: subscribe to it, or wait."
+            self._error(Refusal("no room", f"{full}. {advice}"), frame)
+            return
+        except Exception:  # a bug: one client may have found it, the others go on
+            _log.exception("a %s frame could not be handled", frame.Command)
+            self._error(
+                Refusal("internal error", "The broker has failed; its log says how."), frame
+            )
             return
         if "receipt" in frame:
             self._write("RECEIPT", {"receipt-id": frame["receipt"]})
 
+    def _put(self, octets: bytes) -> None:
+        if not self.outbox.size:
+            self._on_output()
+        self.outbox.put(octets)
+
     def _write(self, command: str, headers: dict[str, str], body: bytes = b"") -> None:
-        octets = wire.encode(command, headers, body, self.version or "1.2")
-        self._output.append(octets)
-        self.output_size += len(octets)
-        self._on_output(self)
+        self.frames_sent += 1
+        self._put(wire.encode(command, headers, body, self.version or "1.2"))
 
-    def _writable(self, headers: dict[str, str]) -> dict[str, str]:
-        """What a MESSAGE carries of its SEND's headers; 1.0 has no way to write line ends."""
-        if self.version != "1.0":
-            return headers
-        return {n: v for n, v in headers.items() if wire.fits_unescaped(n, v)}
-
-    def _error(self, refusal: Refusal, frame: STOMPFrame | None, **headers: str) -> None:
+    def _error(self, refusal: Refusal, frame: STOMPFrame | None) -> None:
         """Say what was wrong, then close (STOMP 1.2, "ERROR")."""
-        body = f"{refusal.advice}\n".encode()
-        headers = {
-            "message": refusal.title,
-            "content-type": "text/plain",
-            "content-length": str(len(body)),
-            **headers,
-        }
-        if frame is not None and "receipt" in frame:
-            headers["receipt-id"] = frame["receipt"]
+        self._rules.log.note("refused", self.id, detail=refusal.title)
+        headers, body = error_of(refusal, frame)
         if self.version == "1.0":
-            headers = {name: value.replace("\n", " ") for name, value in headers.items()}
+            headers = {n: v for n, v in headers.items() if wire.fits_unescaped(n, v)}
         self._write("ERROR", headers, body)
-        self.end()
+        self.end(refusal.title)
 
-    def _need(self, frame: STOMPFrame, name: str) -> str:
-        if name not in frame:
-            raise Refusal(
-                f"{frame.Command} without {name}",
-                f"A {frame.Command} frame of STOMP {self.version} needs the header {name}.",
-            )
-        return frame[name]
+    # -- CONNECT --------------------------------------------------------------
 
-    # -- the frames --------------------------------------------------------------------------
-
-    def _connect(self, frame: STOMPFrame) -> None:
-        """STOMP 1.2, "Connecting" and "Protocol Negotiation"."""
+    def _connect(self, frame: STOMPFrame, now: float) -> None:
+        """STOMP 1.2, "Connecting", "Protocol Negotiation" and "Heart-beating"."""
         if frame.Command not in ("CONNECT", "STOMP"):
             raise Refusal(
                 "not connected", f"The first frame must be CONNECT, not {frame.Command[:40]!r}."
@@ -189,121 +318,31 @@ class Session:
         offered = {version.strip() for version in frame.get("accept-version", "1.0").split(",")}
         common = offered.intersection(wire.VERSIONS)
         if not common:
-            refusal = Refusal(
-                "no common version", f"This broker speaks STOMP {', '.join(wire.VERSIONS)}."
+            raise Refusal(
+                "no common version",
+                f"This broker speaks STOMP {', '.join(wire.VERSIONS)}.",
+                version=",".join(wire.VERSIONS),
             )
-            self._error(refusal, None, version=",".join(wire.VERSIONS))
-            return
-        self.version = self._decoder.version = max(common)
-        headers = {"session": uuid.uuid4().hex, "server": "stompy"}
-        if self.version != "1.0":
-            headers |= {"version": self.version, "heart-beat": "0,0"}
+        version = max(common)
+        self._check_login(frame, version)
+        self.version = self._decoder.version = version
+        self._decoder.max_body = self._rules.limits.max_body
+        self._decoder.max_header_line = self._rules.limits.max_header_line
+        headers = {"session": self.id, "server": f"stompy/{__version__}"}
+        if version != "1.0":
+            offer = self._rules.heart_beat
+            self._beat = HeartBeat(*agree(offer, frame.get("heart-beat")), now)
+            headers |= {"version": version, "heart-beat": "{},{}".format(*offer)}
+        self._rules.log.note("connected", self.id, detail=f"STOMP {version}")
         self._write("CONNECTED", headers)
 
-    def _disconnect(self, _: STOMPFrame) -> None:
-        self.end()
-
-    def _in_transaction(self, frame: STOMPFrame) -> None:
-        """SEND, ACK, NACK: at once, or at the COMMIT of the transaction they name.
-
-        What can be wrong with them is wrong at once, so that a COMMIT does all or nothing.
-        """
-        if frame.Command == "SEND":
-            self._need(frame, "destination")
-            step = partial(self._send, frame)
-        else:
-            step = partial(self._settle, frame.Command, *self._pending(frame))
-        if "transaction" in frame:
-            self._transaction(frame).append(step)
-        else:
-            step()
-
-    def _send(self, frame: STOMPFrame) -> None:
-        headers = {n: v for n, v in frame.Headers.items() if n not in _NOT_PASSED_ON}
-        self._destinations.send(frame.destination, headers, frame.Body)
-
-    def _settle(self, command: str, subscription: Subscription, message_id: str) -> None:
-        if message_id in subscription.pending:  # else an earlier step of the transaction covered it
-            answer = self._destinations.ack if command == "ACK" else self._destinations.nack
-            answer(subscription, message_id)
-
-    def _pending(self, frame: STOMPFrame) -> tuple[Subscription, str]:
-        """Which delivered message an ACK or NACK means (ACK in the three specifications)."""
-        if self.version == "1.2":
-            message_id, _, sub_id = self._need(frame, "id").partition(",")
-        else:
-            message_id, sub_id = self._need(frame, "message-id"), frame.get("subscription", "")
-        if self.version == "1.1":
-            self._need(frame, "subscription")
-        candidates = (
-            self._subscriptions.values()
-            if self.version == "1.0"
-            else filter(None, [self._subscriptions.get(("id", sub_id))])
-        )
-        for subscription in candidates:
-            if message_id in subscription.pending:
-                return subscription, message_id
-        raise Refusal(
-            f"{frame.Command} of an unknown message",
-            "No message of that id waits for an acknowledgement on this connection: it may be "
-            "acknowledged already, or its subscription is in auto mode or has ended.",
-        )
-
-    def _subscribe(self, frame: STOMPFrame) -> None:
-        destination = self._need(frame, "destination")
-        sub_id = frame.get("id") if self.version == "1.0" else self._need(frame, "id")
-        key = ("destination", destination) if sub_id is None else ("id", sub_id)
-        if key in self._subscriptions:
-            raise Refusal(
-                "subscription id in use",
-                "This connection has a subscription with that id already, or in STOMP 1.0 one "
-                "without an id to the same destination.",
-            )
-        try:
-            mode = AckMode(frame.get("ack", "auto"))
-        except STOMPProtocolError as error:
-            raise Refusal(error.Message, f"It is one of {', '.join(AckMode)}.") from None
-        prefetch = frame.get("prefetch-count", "")
-        limit = int(prefetch) if _COUNT.fullmatch(prefetch) else None
-        subscription = Subscription(self, sub_id, destination, mode, limit)
-        self._subscriptions[key] = subscription
-        self._destinations.subscribe(subscription)
-
-    def _unsubscribe(self, frame: STOMPFrame) -> None:
-        if self.version == "1.0" and "id" not in frame:
-            key = ("destination", self._need(frame, "destination"))
-        else:
-            key = ("id", self._need(frame, "id"))
-        subscription = self._subscriptions.pop(key, None)
-        if subscription is None:
-            raise Refusal("no such subscription", f"There is none with the {key[0]} {key[1]!r}.")
-        self._destinations.unsubscribe(subscription)
-
-    def _begin(self, frame: STOMPFrame) -> None:
-        transaction = self._need(frame, "transaction")
-        if transaction in self._transactions:
-            raise Refusal(
-                "transaction id in use", f"The transaction {transaction!r} is open already."
-            )
-        self._transactions[transaction] = []
-
-    def _commit(self, frame: STOMPFrame) -> None:
-        for step in self._end_transaction(frame):
-            step()
-
-    def _abort(self, frame: STOMPFrame) -> None:
-        self._end_transaction(frame)
-
-    def _transaction(self, frame: STOMPFrame) -> list[Callable[[], None]]:
-        transaction = self._need(frame, "transaction")
-        if transaction not in self._transactions:
-            raise Refusal(
-                "no such transaction",
-                f"The transaction {transaction!r} is not open: BEGIN it first.",
-            )
-        return self._transactions[transaction]
-
-    def _end_transaction(self, frame: STOMPFrame) -> list[Callable[[], None]]:
-        steps = self._transaction(frame)
-        del self._transactions[frame["transaction"]]
-        return steps
+    def _check_login(self, frame: STOMPFrame, version: str) -> None:
+        login, passcode = frame.get("login", ""), frame.get("passcode", "")
+        if version == "1.0":  # where values are padded
+            login, passcode = login.strip(" \t"), passcode.strip(" \t")
+        logins = self._rules.logins
+        if logins is not None:
+            right = hmac.compare_digest(logins.get(login, "").encode(), passcode.encode())
+            if not right or login not in logins:
+                raise Refusal("access refused", "The login or the passcode is wrong.")
+        self.login = login or None

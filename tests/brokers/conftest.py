@@ -17,6 +17,7 @@ from tests.brokers.servers import (
     missing_rabbitmq,
     rabbitmq,
 )
+from tests.certificates import server_certificate, write_files
 from tests.requirements import need
 
 
@@ -39,16 +40,27 @@ def activemq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 @pytest.fixture(scope="package")
 def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The embedded broker, as one more server of the same kind."""
-    path = tmp_path_factory.mktemp("embedded") / "stomp.sock"
-    with Broker(unix_path=path) as broker:
+    folder = tmp_path_factory.mktemp("embedded")
+    path = folder / "stomp.sock"
+    files = write_files(folder, server_certificate())
+    with Broker(
+        unix_path=path,
+        tls_port=0,
+        websocket_port=0,
+        cert_file=files.cert,
+        key_file=files.key,
+    ) as broker:
         host, port = broker.address
-        yield Server("embedded", host, port, None, None, unix_path=path)
+        web, tls = (int(broker.urls[way].rpartition(":")[2]) for way in ("ws", "stomp+ssl"))
+        yield Server("embedded", host, port, None, None, web, tls, files.ca, path)
 
 
 @pytest.fixture(
     params=[
         "embedded",
         "embedded by unix",
+        "embedded by tls",
+        "embedded by ws",
         "rabbitmq",
         "rabbitmq by tls",
         "rabbitmq by ws",

@@ -26,8 +26,12 @@ def test_prefetch_bounds_what_is_not_acknowledged(connect: Connect, queue: str) 
     assert received(client, 1) == ["2"]
 
 
-def test_a_selector_chooses_messages(activemq_server: Server, queue: str) -> None:
-    with stompy.connect((activemq_server.host, activemq_server.port)) as client:
+@pytest.mark.parametrize("broker", ["embedded", "activemq"])
+def test_a_selector_chooses_messages(
+    request: pytest.FixtureRequest, broker: str, queue: str
+) -> None:
+    server: Server = request.getfixturevalue(f"{broker}_server")
+    with stompy.connect((server.host, server.port)) as client:
         client.subscribe(queue, selector="colour = 'red'")
         for colour in ("blue", "red"):
             client.message(queue, colour, colour=colour)

@@ -2,20 +2,40 @@
 
 import contextlib
 import gc
+import json
+import logging
 import socket
+import ssl
+import struct
+import subprocess
+import sys
 import threading
 import time
+import warnings
 import weakref
 
 import pytest
 
 import stompy
-from stompy.broker import Broker, server
+from stompy.broker import Broker, Limits, connection, engine, session
+from tests.certificates import (
+    authority,
+    client_context,
+    server_certificate,
+    server_context,
+    write_files,
+)
 from tests.processes import HOST, free_port
+from tests.unit.peer import TIMEOUT, Background, in_threads
 from tests.unit.waiting import until
 
 CONNECT = b"CONNECT\naccept-version:1.2\nhost:/\n\n\0"
 GARBAGE = b"garbage\n\n\0"
+
+SCHEMES = ("stomp", "stomp+ssl", "stomp+unix", "ws", "wss")
+STREAMS = ("stomp", "stomp+ssl", "stomp+unix")
+LARGE = bytes(range(256)) * 20_000
+"""More than sockets' buffers hold."""
 
 
 def broker_threads() -> list[threading.Thread]:
@@ -46,6 +66,72 @@ def connect():
 def read_to_the_end(sock: socket.socket) -> bytes:
     sock.settimeout(5)
     return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def broker_everywhere(folder):
+    """A broker that listens in all the ways that it can, not started."""
+    return Broker(
+        unix_path=folder / "stomp.sock",
+        tls_port=0,
+        websocket_port=0,
+        wss_port=0,
+        tls=server_context(),
+    )
+
+
+@pytest.fixture
+def everywhere(tmp_path):
+    return broker_everywhere(tmp_path)
+
+
+def by(broker: Broker, scheme: str, **arguments) -> stompy.STOMPClient:
+    """A client that came this way."""
+    if scheme in ("stomp+ssl", "wss"):
+        arguments.setdefault("tls", client_context())
+    return stompy.connect(broker.urls[scheme], **arguments)
+
+
+def place(broker: Broker, scheme: str) -> tuple[str, int]:
+    """Host and port of a listener."""
+    host, _, port = broker.urls[scheme].partition("://")[2].rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+@contextlib.contextmanager
+def stream(broker: Broker, scheme: str):
+    """A socket that came this way; with TLS, an end without a goodbye is an error."""
+    if scheme == "stomp+unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(broker.urls[scheme].partition("://")[2])
+            yield sock
+        return
+    with socket.create_connection(place(broker, scheme)) as sock:
+        if scheme == "stomp":
+            yield sock
+            return
+        with client_context().wrap_socket(
+            sock, server_hostname="localhost", suppress_ragged_eofs=False
+        ) as secured:
+            yield secured
+
+
+def subscribed(client: stompy.STOMPClient, destination: str = "/topic/t") -> stompy.STOMPClient:
+    """The client, when its subscription is there."""
+    client.subscribe(destination, receipt="subscribed")
+    assert client.recv(timeout=2)["receipt-id"] == "subscribed"
+    return client
+
+
+@contextlib.contextmanager
+def nothing_left_open(caplog):
+    """No socket, transport or task that nobody closed, and nothing said in the log."""
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+    assert [one.getMessage() for one in caplog.records if one.levelno > logging.INFO] == []
 
 
 # -- starting and stopping -------------------------------------------------------------------
@@ -127,7 +213,7 @@ def test_stopping_is_quick_though_a_client_does_not_read(connect):
 
 
 def test_what_was_sent_before_the_stop_still_arrives(connect, monkeypatch):
-    monkeypatch.setattr(server, "FLUSH_LIMIT", 5)
+    monkeypatch.setattr(engine, "FLUSH_LIMIT", 5)
     broker = Broker().start()
     receiver = connect(broker)
     receiver.subscribe("/topic/t", receipt="subscribed")
@@ -305,7 +391,7 @@ def test_a_frame_that_the_broker_cannot_handle_is_answered_and_not_dropped_in_si
 
 
 def test_a_client_that_stays_after_an_error_is_cut_off(monkeypatch):
-    monkeypatch.setattr(server, "LINGER", 0.05)
+    monkeypatch.setattr(connection, "LINGER", 0.05)
     with Broker() as broker, socket.create_connection(broker.address) as sock:
         sock.sendall(GARBAGE)
         assert read_to_the_end(sock).startswith(b"ERROR\n")
@@ -322,7 +408,7 @@ def test_a_client_that_stays_after_an_error_is_cut_off(monkeypatch):
 
 @pytest.mark.parametrize("first", ["the subscriber", "the messages"])
 def test_a_client_that_does_not_read_leaves_a_queue_to_the_others(monkeypatch, first, connect):
-    monkeypatch.setattr(server, "UNREAD_LIMIT", 100_000)
+    monkeypatch.setattr(session, "UNREAD_LIMIT", 100_000)
     count = 300
     with Broker() as broker:
         quick, slow, sender = connect(broker), connect(broker), connect(broker)
@@ -345,3 +431,461 @@ def test_a_client_that_does_not_read_leaves_a_queue_to_the_others(monkeypatch, f
             if frame.Command == "MESSAGE":
                 given.append(int(frame.Body))
         assert sorted(given + left) == list(range(count))
+
+
+def test_a_topic_drops_the_oldest_for_a_client_that_does_not_read_and_the_others_get_all(connect):
+    count = 300
+    limits = Limits(max_backlog=2_000_000)
+    with Broker(limits=limits) as broker:
+        slow, quick, sender = connect(broker), connect(broker), connect(broker)
+        slow_id = broker.clients()[0]["client"]
+        subscribed(slow)
+        subscribed(quick)
+        with Background(lambda: [int(quick.recv(timeout=5).Body) for _ in range(count)]) as reading:
+            for number in range(count):  # far more than the operating system takes in
+                sender.message("/topic/t", b"%-100000d" % number)
+            assert reading.result() == list(range(count))
+        (seen,) = (one for one in broker.clients() if one["client"] == slow_id)
+        assert seen["dropped"] > 0
+        assert seen["waiting"] * 100_000 < 2_000_000
+        received = [int(slow.recv(timeout=2).Body) for _ in range(count - seen["dropped"])]
+        assert received == sorted(received)
+        assert received[0] == 0
+        assert received[-1] == count - 1
+        sender.message("/topic/t", "it goes on")
+        assert slow.recv(timeout=2).text == "it goes on"
+
+
+def test_memory_is_bounded_however_many_clients_do_not_read(connect):
+    limits = Limits(max_backlog=2_000_000)
+    with Broker(limits=limits) as broker:
+        slow = [subscribed(connect(broker)) for _ in range(5)]
+        quick, sender = subscribed(connect(broker)), connect(broker)
+        most = 0
+        for number in range(60):
+            sender.message("/topic/t", bytes(1_000_000))
+            assert len(quick.recv(timeout=5).Body) == 1_000_000
+            if number % 10 == 9:
+                most = max(most, broker.stats()["octets"])
+                assert max(one["unsent"] for one in broker.clients()) < 4_000_000
+        assert most < 5 * 3_000_000  # each counts for itself, though they share the bodies
+        assert sum(one["dropped"] for one in broker.clients()) > 5 * 40
+        assert len(slow) == 5
+
+
+def test_a_client_that_does_not_read_its_receipts_is_not_read_from_any_more():
+    octets = memoryview((b"SEND\ndestination:/topic/none\nreceipt:%10000d\n\n\0" % 1) * 6000)
+    with Broker() as broker, socket.create_connection(broker.address) as sock:
+        sock.sendall(CONNECT)
+        sock.settimeout(1)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < len(octets):
+                sent += sock.send(octets[sent:])
+        assert sent < len(octets)
+        assert broker.clients()[0]["unsent"] < 4_000_000
+
+
+def test_a_client_that_reads_again_gets_the_receipts_that_waited():
+    count = 300
+    with Broker() as broker, socket.create_connection(broker.address) as sock:
+        sock.sendall(CONNECT)
+        names = [b"%-10000d" % number for number in range(count)]
+
+        def ask() -> None:
+            for name in names:
+                sock.sendall(b"SEND\ndestination:/topic/none\nreceipt:%b\n\n\0" % name)
+
+        with Background(ask):
+            received = b""
+            while received.count(b"\0") < count + 1:
+                received += (portion := sock.recv(65536))
+                assert portion
+        answered = [frame.partition(b"receipt-id:")[2] for frame in received.split(b"\0")[1:-1]]
+        assert [answer.partition(b"\n")[0] for answer in answered] == names
+
+
+def test_a_client_that_neither_reads_nor_beats_any_more_is_cut(monkeypatch):
+    monkeypatch.setattr(connection, "LINGER", 0.1)
+    connect = CONNECT.replace(b"host:/\n", b"host:/\nheart-beat:100,0\n")
+    with Broker() as broker, socket.create_connection(broker.address) as frozen:
+        frozen.sendall(connect + b"SUBSCRIBE\nid:1\ndestination:/topic/t\n\n\0")
+        until(broker.destinations)
+        with stompy.connect(broker.address) as sender:
+            for _ in range(100):  # more than the operating system takes in for a reader
+                sender.message("/topic/t", bytes(100_000))
+        until(lambda: not broker.clients(), timeout=3)
+
+
+def test_clients_that_break_off_while_much_waits_for_them_leave_no_trace_in_the_log(caplog):
+    for number in range(10):
+        with Broker() as broker, socket.create_connection(broker.address) as sock:
+            sock.sendall(CONNECT + b"SUBSCRIBE\nid:1\ndestination:/topic/t\n\n\0")
+            until(broker.destinations)
+            with stompy.connect(broker.address) as sender:
+                for _ in range(100):
+                    sender.message("/topic/t", bytes(100_000))
+            for _ in range(30 + number):
+                sock.recv(65536)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+            until(lambda broker=broker: not broker.clients())
+    assert [one.getMessage() for one in caplog.records if one.levelno > logging.INFO] == []
+
+
+# -- the ways to come ------------------------------------------------------------------------
+
+
+def test_the_urls_say_where_a_broker_listens(everywhere, tmp_path):
+    with everywhere:
+        urls = everywhere.urls
+        assert tuple(urls) == ("stomp", "stomp+ssl", "ws", "wss", "stomp+unix")
+        assert urls["stomp"] == "stomp://{}:{}".format(*everywhere.address)
+        assert urls["stomp+unix"] == f"stomp+unix://{tmp_path / 'stomp.sock'}"
+        assert urls["wss"].startswith("wss://127.0.0.1:")
+    with pytest.raises(stompy.STOMPError, match="not running"):
+        _ = everywhere.urls
+    with Broker() as broker:
+        assert tuple(broker.urls) == ("stomp",)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_client_comes_and_goes_by_each_way(everywhere, scheme):
+    with everywhere:
+        with by(everywhere, scheme) as client:
+            subscribed(client)
+            for body in (b"", "grüße".encode(), LARGE):
+                client.message("/topic/t", body)
+                assert client.recv(timeout=TIMEOUT).Body == body
+        until(lambda: not everywhere.clients())
+
+
+def test_messages_go_from_every_way_to_every_other(everywhere, caplog):
+    with nothing_left_open(caplog), everywhere, contextlib.ExitStack() as leaving:
+        clients = {
+            scheme: subscribed(leaving.enter_context(by(everywhere, scheme))) for scheme in SCHEMES
+        }
+        for scheme, client in clients.items():
+            client.message("/topic/t", f"by {scheme}")
+            assert [one.recv(timeout=2).text for one in clients.values()] == [f"by {scheme}"] * 5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_last_error_arrives_and_the_end_follows(everywhere, scheme):
+    with everywhere:
+        client = by(everywhere, scheme)
+        client.send("SEND", body="where to?")
+        with pytest.raises(stompy.STOMPError, match="SEND without destination"):
+            client.recv(timeout=2)
+        assert client.recv(timeout=2) is None
+        until(lambda: not everywhere.clients(), timeout=1)
+
+
+@pytest.mark.parametrize("scheme", STREAMS)
+def test_a_stream_ends_with_the_error_and_a_goodbye(everywhere, scheme):
+    with everywhere, stream(everywhere, scheme) as sock:
+        sock.sendall(CONNECT + b"SEND\n\n\0")
+        answer = read_to_the_end(sock)
+        assert answer.startswith(b"CONNECTED\n")
+        assert b"\0ERROR\nmessage:SEND without destination\n" in answer
+        assert answer.endswith(b"\0")
+
+
+def test_stopping_is_quick_and_clean_whichever_way_clients_came(everywhere, caplog):
+    with nothing_left_open(caplog):
+        everywhere.start()
+        clients = [subscribed(by(everywhere, scheme)) for scheme in SCHEMES]
+        clients[0].message("/topic/t", LARGE)
+        assert clients[0].recv(timeout=2).Body == LARGE  # the others have not read it
+        began = time.monotonic()
+        everywhere.stop()
+        assert time.monotonic() - began < 1.0
+        assert broker_threads() == []
+        for client in clients:
+            client.disconnect()
+        del client, clients
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_client_that_has_said_nothing_is_cut_and_does_not_hold_up_the_stop(
+    everywhere, scheme, caplog
+):
+    if scheme in STREAMS:
+        silent = stream(everywhere.start(), scheme)
+    else:
+        silent = socket.create_connection(place(everywhere.start(), scheme))
+    with nothing_left_open(caplog), silent as sock:
+        if scheme == "wss":  # let it be through with TLS
+            context = client_context()
+            sock = context.wrap_socket(sock, server_hostname="localhost")
+        until(everywhere.clients)
+        began = time.monotonic()
+        everywhere.stop()
+        assert time.monotonic() - began < 1.0
+        assert read_to_the_end(sock) == b""
+        sock.close()
+
+
+def test_stopping_is_clean_while_a_client_is_in_the_middle_of_the_tls_handshake(everywhere, caplog):
+    with nothing_left_open(caplog):
+        everywhere.start()
+        with (
+            socket.create_connection(place(everywhere, "stomp+ssl")) as half,
+            stream(everywhere, "stomp+ssl"),  # that it is through says that both were accepted
+        ):
+            everywhere.stop()
+            half.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert half.recv(1) == b""
+
+
+def test_a_client_has_no_longer_for_its_tls_handshake_than_for_its_connect():
+    limits = Limits(connect_timeout=0.3)
+    with (
+        Broker(tls_port=0, tls=server_context(), limits=limits) as broker,
+        socket.create_connection(place(broker, "stomp+ssl")) as sock,
+    ):
+        assert read_to_the_end(sock) == b""
+
+
+def test_a_forgotten_broker_lets_go_of_clients_whichever_way_they_came(tmp_path, caplog):
+    with nothing_left_open(caplog):
+        broker = broker_everywhere(tmp_path).start()
+        clients = [by(broker, scheme) for scheme in SCHEMES]
+        assert all(client.Connected for client in clients)
+        forgotten = weakref.ref(broker)
+        del broker
+        gc.collect()
+        assert forgotten() is None
+        until(lambda: not broker_threads())
+        assert [client.recv(timeout=2) for client in clients] == [None] * len(SCHEMES)
+        for client in clients:
+            client.disconnect()
+        del client, clients
+
+
+PROGRAM = """
+import json
+import sys
+
+from stompy.broker import Broker
+
+path, cert, key = sys.argv[1:]
+broker = Broker(
+    unix_path=path, tls_port=0, websocket_port=0, wss_port=0, cert_file=cert, key_file=key
+).start()
+print(json.dumps(broker.urls), flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("option", ["error", "default"])
+def test_a_program_may_end_with_its_broker_running_and_clients_connected(tmp_path, option):
+    path = tmp_path / "stomp.sock"
+    files = write_files(tmp_path, server_certificate())
+    program = subprocess.Popen(
+        [sys.executable, "-W", option, "-c", PROGRAM, path, files.cert, files.key],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with program:
+        urls = json.loads(program.stdout.readline())
+        clients = []
+        for url in urls.values():
+            tls = client_context() if url.startswith(("stomp+ssl", "wss")) else None
+            clients.append(subscribed(stompy.connect(url, tls=tls)))
+        clients[0].message("/topic/t", LARGE)
+        assert clients[0].recv(timeout=2).Body == LARGE  # the others have not read it
+        began = time.monotonic()
+        _, said = program.communicate(b"\n", timeout=10)
+        assert time.monotonic() - began < 2.0
+    assert (program.returncode, said.decode()) == (0, "")
+    assert not path.exists()
+    for client in clients:
+        client.disconnect()
+
+
+def test_a_unix_socket_of_somebody_else_in_its_place_is_left_alone(tmp_path):
+    path = tmp_path / "stomp.sock"
+    with Broker(unix_path=path), socket.socket(socket.AF_UNIX) as other:
+        path.unlink()
+        other.bind(str(path))
+    assert path.is_socket()
+
+
+def test_a_unix_socket_that_somebody_removed_does_not_prevent_the_stop(tmp_path):
+    path = tmp_path / "stomp.sock"
+    with Broker(unix_path=path) as broker:
+        path.unlink()
+    assert not broker.running
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")
+def test_a_broker_listens_at_an_ipv6_address(caplog):
+    with (
+        nothing_left_open(caplog),
+        Broker("::1", websocket_port=0, tls_port=0, tls=server_context("::1")) as broker,
+    ):
+        assert broker.urls["stomp"] == f"stomp://[::1]:{broker.address[1]}"
+        with (
+            subscribed(stompy.connect(broker.address)) as one,
+            subscribed(stompy.connect(broker.urls["ws"])) as other,
+            subscribed(stompy.connect(broker.urls["stomp+ssl"], tls=client_context())) as third,
+        ):
+            one.message("/topic/t", "six")
+            assert {client.recv(timeout=2).text for client in (one, other, third)} == {"six"}
+
+
+@pytest.mark.parametrize("which", ["tls_port", "websocket_port", "wss_port"])
+def test_a_broker_of_which_one_port_is_taken_leaves_none_open(which):
+    with socket.create_server((HOST, 0)) as taken:
+        address = (HOST, free_port())
+        broker = Broker(*address, tls=server_context(), **{which: taken.getsockname()[1]})
+        with pytest.raises(OSError, match="address"):
+            broker.start()
+        assert not broker.running
+        assert broker_threads() == []
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
+# -- certificates ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", [None, "geheim"])
+def test_a_certificate_may_be_in_files(tmp_path, password):
+    files = write_files(tmp_path, server_certificate(), password and password.encode())
+    with (
+        Broker(
+            tls_port=0, cert_file=files.cert, key_file=str(files.key), key_password=password
+        ) as broker,
+        by(broker, "stomp+ssl", tls=None, ca_file=files.ca) as client,
+    ):
+        assert client.Connected
+
+
+def test_a_certificate_and_its_key_may_be_in_one_file(tmp_path):
+    files = write_files(tmp_path, server_certificate())
+    both = tmp_path / "both.pem"
+    both.write_bytes(files.key.read_bytes() + files.cert.read_bytes())
+    with Broker(wss_port=0, cert_file=both) as broker, by(broker, "wss") as client:
+        assert client.Connected
+
+
+@pytest.mark.parametrize(
+    "wrong", ["no file", "no certificate", "another's key", "a wrong password", "no password"]
+)
+def test_a_certificate_that_cannot_be_used_is_an_error_that_names_it(tmp_path, wrong):
+    locked = "password" in wrong
+    files = write_files(tmp_path, server_certificate(), b"geheim" if locked else None)
+    password = "wrong-one" if wrong == "a wrong password" else None
+    if wrong == "no file":
+        files.cert.unlink()
+    elif wrong == "no certificate":
+        files.cert.write_text("hello")
+    elif wrong == "another's key":
+        files.key.write_bytes(authority().issue_cert("other").private_key_pem.bytes())
+    with pytest.raises(stompy.STOMPError, match=r"cert\.pem .*cannot be used") as caught:
+        Broker(tls_port=0, cert_file=files.cert, key_file=files.key, key_password=password)
+    assert "key_file" in str(caught.value)
+    assert "wrong-one" not in str(caught.value)
+
+
+def test_a_key_file_that_does_not_exist_is_named(tmp_path):
+    files = write_files(tmp_path, server_certificate())
+    with pytest.raises(stompy.STOMPError, match=r"nothing\.pem"):
+        Broker(tls_port=0, cert_file=files.cert, key_file=tmp_path / "nothing.pem")
+
+
+def test_options_of_tls_that_make_no_sense_together_are_refused(tmp_path):
+    files = write_files(tmp_path, server_certificate())
+    with pytest.raises(stompy.STOMPError, match="cert_file"):
+        Broker(key_file=files.key)
+    with pytest.raises(stompy.STOMPError, match="SSLContext"):
+        Broker(tls_port=0, tls=server_context(), cert_file=files.cert, key_file=files.key)
+
+
+@pytest.mark.parametrize("which", ["tls_port", "wss_port"])
+def test_a_port_for_tls_without_a_certificate_is_an_error(which):
+    with pytest.raises(stompy.STOMPError, match="needs a certificate") as caught:
+        Broker(**{which: 0})
+    assert "cert_file=" in str(caught.value)
+
+
+def test_a_client_that_does_not_trust_the_certificate_is_gone_and_the_others_go_on(everywhere):
+    with everywhere, by(everywhere, "stomp+ssl") as client:
+        subscribed(client)
+        for scheme in ("stomp+ssl", "wss"):
+            with pytest.raises(stompy.STOMPConnectError, match="certificate"):
+                by(everywhere, scheme, tls=ssl.create_default_context())
+        client.message("/topic/t", "still here")
+        assert client.recv(timeout=2).text == "still here"
+        assert len(everywhere.clients()) == 1
+
+
+def test_a_broker_may_ask_its_clients_for_certificates():
+    with Broker(tls_port=0, tls=server_context(mutual=True)) as broker:
+        known = client_context()
+        authority().issue_cert("me@client.example").configure_cert(known)
+        with by(broker, "stomp+ssl", tls=known) as client:
+            assert client.Connected
+            with pytest.raises(stompy.STOMPConnectError):
+                by(broker, "stomp+ssl")
+            assert len(broker.clients()) == 1
+
+
+def test_the_wrong_door_is_said_to_be_so(everywhere):
+    with everywhere:
+        with socket.create_connection(everywhere.address) as sock:
+            sock.sendall(b"\x16\x03\x01\x02\x00" + bytes(60))  # TLS knocks at the plain port
+            assert b"TLS" in read_to_the_end(sock)
+        with socket.create_connection(place(everywhere, "stomp+ssl")) as sock:
+            sock.sendall(CONNECT)  # and the other way round: all that can be said is goodbye
+            assert not read_to_the_end(sock).startswith(b"CONNECTED")
+        with by(everywhere, "stomp+ssl") as client:
+            assert client.Connected
+
+
+# -- heart-beats -----------------------------------------------------------------------------
+
+
+def test_clients_with_short_heart_beats_stay_connected_while_both_are_quiet(everywhere):
+    intervals = (100, 100), (200, 100), (150, 150), (100, 200), (100, 0)
+    with everywhere:
+        pairs = list(zip(SCHEMES, intervals, strict=True))
+        clients = [by(everywhere, scheme, heart_beat=beats) for scheme, beats in pairs]
+        assert [client.heart_beat for client in clients] == list(intervals)
+
+        def stay(number: int) -> None:
+            with pytest.raises(stompy.STOMPTimeout):
+                clients[number].recv(timeout=1.6)  # longer than either side bears silence
+
+        in_threads(len(clients), stay)
+        for client in clients:
+            subscribed(client).disconnect()
+
+
+def test_beats_come_as_often_as_was_agreed_and_a_client_without_any_is_refused():
+    connect = CONNECT.replace(b"host:/\n", b"host:/\nheart-beat:100,100\n")
+    with Broker() as broker, socket.create_connection(broker.address) as sock:
+        sock.sendall(connect)
+        began = time.monotonic()
+        answer = read_to_the_end(sock)
+        lasted = time.monotonic() - began
+        connected, beats_and_error = answer.split(b"\0", 1)
+        assert connected.startswith(b"CONNECTED\n")
+        beats = len(beats_and_error) - len(beats_and_error.lstrip(b"\n"))
+        assert beats_and_error.lstrip(b"\n").startswith(b"ERROR\nmessage:no heart-beat\n")
+        assert 1.1 < lasted < 2.5
+        assert lasted / 0.1 - 4 < beats < lasted / 0.08 + 2
+        sock.close()
+        until(lambda: not broker.clients())

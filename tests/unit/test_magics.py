@@ -11,6 +11,7 @@ import stompy
 from stompy import STOMPConnectError, STOMPError
 from stompy_jupyter import FrameStream, StompSession
 from stompy_jupyter.embedded import embedded_broker
+from tests.processes import free_port
 from tests.unit.waiting import until
 
 
@@ -472,3 +473,73 @@ def test_a_replaced_stream_that_nobody_holds_is_let_go(shell):
     table = weakref.ref(shell.user_ns["q"].table)
     run(shell, "stomp_subscribe", "/queue/q --as q")
     until(lambda: gc.collect() >= 0 and table() is None)  # when its view has had the last news
+
+
+# -- %stomp_broker ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(shell: Any) -> Any:
+    """The embedded broker, started by the magic."""
+    return run(shell, "stomp_broker", "start")
+
+
+def test_the_broker_starts_where_it_is_told_and_may_be_started_again(shell):
+    port = free_port()
+    broker = run(shell, "stomp_broker", f"start --port {port} --websocket 0")
+    assert broker.address == ("127.0.0.1", port)
+    assert broker.urls["ws"] in repr(broker)
+    assert run(shell, "stomp_broker", f"start --port {port} --websocket 0") is broker
+    assert run(shell, "stomp_broker", "start") is broker
+    assert run(shell, "stomp_connect").client.BrokerAddress == broker.address
+
+
+def test_a_broker_that_runs_is_not_started_otherwise(shell, started):
+    with pytest.raises(STOMPError, match="runs already, otherwise"):
+        run(shell, "stomp_broker", "start --websocket 0")
+    run(shell, "stomp_broker", "stop")
+    assert not started.running
+    assert "ws" in run(shell, "stomp_broker", "start --websocket 0").urls
+
+
+@pytest.mark.parametrize("action", ["status", "destinations", "clients", "faults"])
+def test_a_broker_that_does_not_run_says_so(shell, action):
+    with pytest.raises(STOMPError, match="not running"):
+        run(shell, "stomp_broker", action)
+
+
+def test_the_broker_can_be_looked_into(shell, started, queue):
+    run(shell, "stomp_send", "/queue/q hello")
+    assert received(queue) == ["hello"]
+    status = run(shell, "stomp_broker", "status")
+    assert status[["clients", "received", "delivered"]].values.tolist() == [[1, 1, 1]]
+    destinations = run(shell, "stomp_broker", "destinations")
+    assert destinations["destination"].tolist() == ["/queue/q"]
+    assert run(shell, "stomp_broker", "clients")["subscriptions"].tolist() == [["/queue/q"]]
+    assert run(shell, "stomp_broker", "events")["event"].tolist()[:2] == ["connected", "subscribed"]
+
+
+def test_faults_come_and_go(shell, started, queue):
+    run(shell, "stomp_broker", "faults --duplicate")
+    run(shell, "stomp_send", "/queue/q twice")
+    assert received(queue, 2) == ["twice"] * 2
+    run(shell, "stomp_broker", "faults")
+    run(shell, "stomp_send", "/queue/q once")
+    run(shell, "stomp_send", "/queue/q and once")
+    assert received(queue, 4) == ["twice", "twice", "once", "and once"]
+
+
+def test_a_client_can_be_dropped(shell, started, queue):
+    run(shell, "stomp_broker", "faults --drop --client 1")
+    until(lambda: sessions(shell)["s"].state != "connected")
+
+
+@pytest.mark.parametrize("line", ["faults --slow -1", "faults --reorder x", "dance", ""])
+def test_what_the_broker_cannot_do_is_a_usage_error(shell, started, line):
+    with pytest.raises(UsageError):
+        run(shell, "stomp_broker", line)
+
+
+def test_faults_with_an_unknown_client_are_an_error(shell, started):
+    with pytest.raises(STOMPError, match="no client '9'"):
+        run(shell, "stomp_broker", "faults --slow 1 --client 9")

@@ -1,0 +1,334 @@
+"""The event loop that serves a broker's clients, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import logging
+import os
+import socket
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from stompy.broker.connection import LINGER, Connection
+from stompy.broker.faults import NO_FAULTS, Faults
+from stompy.errors import STOMPError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from stompy.broker.session import Rules
+
+_log = logging.getLogger("stompy.broker")
+
+StrPath = str | os.PathLike[str]
+T = TypeVar("T")
+
+FLUSH_LIMIT = 0.5
+"""Seconds that clients have to read what is left for them when the broker stops."""
+CALL_LIMIT = 5.0
+"""Seconds for which somebody waits for the engine's thread."""
+BACKLOG = 1024
+"""Clients that may wait for the engine to accept them."""
+
+
+class Listeners(NamedTuple):
+    """Where a broker is to listen. A port is 0 for a free one, and None for none.
+
+    Attributes:
+        host, port: for TCP.
+        unix_path: for a Unix socket.
+        tls_port: for TLS.
+        websocket_port, wss_port: for WebSockets, in the clear and with TLS.
+        tls: how TLS is to be spoken.
+        origins: pages that may open WebSockets besides those of this machine.
+    """
+
+    host: str
+    port: int
+    unix_path: StrPath | None = None
+    tls_port: int | None = None
+    websocket_port: int | None = None
+    wss_port: int | None = None
+    tls: ssl.SSLContext | None = None
+    origins: tuple[str, ...] = ()
+
+
+class Engine:
+    """The event loop, its thread, and what they serve.
+
+    Attributes:
+        rules: what holds for all clients.
+        urls: where it listens, by scheme.
+        address: host and port for TCP.
+    """
+
+    def __init__(self, listeners: Listeners, rules: Rules) -> None:
+        self.rules = rules
+        self.urls: dict[str, str] = {}
+        self.address = (listeners.host, listeners.port)
+        self._listeners = listeners
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="stompy-broker", daemon=True)
+        self._listening = threading.Event()
+        self._failure: BaseException | None = None
+        self._stopping: asyncio.Event | None = None
+        self._servers: list[asyncio.Server] = []
+        self._unix_socket: os.stat_result | None = None
+        self._calls: set[concurrent.futures.Future[Any]] = set()  # not answered yet
+        self._ending = threading.Lock()  # no call comes while the loop is closed
+        self._joined = 0
+        self._connections: dict[str, Connection] = {}
+        self._unsent: set[Connection] = set()
+        self._faults = NO_FAULTS
+        self._gone = dict.fromkeys(_TRAFFIC, 0)
+        self._since = time.time()
+
+    # -- from any thread ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen; raises what prevents it."""
+        self._thread.start()
+        self._listening.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Say goodbye to all and end the thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._stop)
+        except RuntimeError:  # the loop is closed: it has stopped already
+            return
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CALL_LIMIT)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """What the function returns, called in the engine's thread."""
+        if threading.current_thread() is self._thread:
+            return function()
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def answer() -> None:
+            self._calls.discard(result)
+            try:
+                result.set_result(function())
+            except Exception as error:
+                result.set_exception(error)
+
+        with self._ending:
+            if self._loop.is_closed():
+                raise STOMPError("the broker is not running any more")
+            self._calls.add(result)
+            self._loop.call_soon_threadsafe(answer)
+        try:
+            return result.result(CALL_LIMIT)
+        except concurrent.futures.TimeoutError as error:
+            raise STOMPError(f"the broker has not answered for {CALL_LIMIT:g} s") from error
+
+    # -- the thread --------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        if self._stopping is not None:
+            self._stopping.set()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            self._failure = error
+            if self._listening.is_set():  # nobody waits to be told
+                _log.exception("the broker has failed")
+        finally:
+            with self._ending:
+                self._loop.close()
+            for call in self._calls:
+                call.set_exception(STOMPError("the broker is not running any more"))
+            self._listening.set()
+
+    async def _serve(self) -> None:
+        self._stopping, self._all_left = asyncio.Event(), asyncio.Event()
+        try:
+            await self._listen()
+            self._listening.set()
+            await self._stopping.wait()
+        finally:
+            for server in self._servers:
+                server.close()
+            self._unlink_unix_socket()
+        for connection in list(self._connections.values()):
+            connection.close()
+        if self._connections:
+            self.later(FLUSH_LIMIT, self._cut)
+            await self._all_left.wait()
+        await self._end_handshakes()
+
+    async def _end_handshakes(self) -> None:
+        """Forget the clients with whom TLS was not agreed yet; asyncio has a task for each."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # their transports are closed in the next turn
+
+    async def _listen(self) -> None:
+        where = self._listeners
+        plain = partial(Connection, self)
+        self.address = await self._listen_tcp("stomp", where.port, partial(plain, "stomp"))
+        if where.tls_port is not None:
+            await self._listen_tcp("stomp+ssl", where.tls_port, partial(plain, "stomp+ssl"))
+        for scheme, port in (("ws", where.websocket_port), ("wss", where.wss_port)):
+            if port is not None:
+                await self._listen_tcp(scheme, port, self._websocket_factory(scheme))
+        if where.unix_path is not None:
+            await self._listen_unix(os.fspath(where.unix_path))
+
+    async def _listen_tcp(
+        self, scheme: str, port: int, factory: Callable[[], Connection]
+    ) -> tuple[str, int]:
+        secure = scheme in ("stomp+ssl", "wss")
+        server = await self._loop.create_server(
+            factory,
+            self._listeners.host,
+            port,
+            backlog=BACKLOG,
+            ssl=self._listeners.tls if secure else None,
+            ssl_handshake_timeout=self.rules.limits.connect_timeout if secure else None,
+            ssl_shutdown_timeout=LINGER if secure else None,
+        )
+        self._servers.append(server)
+        address: tuple[str, int] = server.sockets[0].getsockname()[:2]
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self.urls[scheme] = f"{scheme}://{host}:{address[1]}"
+        return address
+
+    def _websocket_factory(self, scheme: str) -> Callable[[], Connection]:
+        try:
+            from stompy.broker.websocket import WebSocketConnection
+        except ImportError as error:
+            raise STOMPError(
+                "a WebSocket needs the websockets library",
+                hint='pip install "stompy-jupyter[ws]"',
+            ) from error
+        return partial(WebSocketConnection, self, scheme, self._listeners.origins)
+
+    async def _listen_unix(self, path: str) -> None:
+        if _listens(path):  # asyncio would take it over, as it does what a crash has left
+            raise OSError(errno.EADDRINUSE, f"{path} is in use")
+        factory = partial(Connection, self, "stomp+unix")
+        self._servers.append(await self._loop.create_unix_server(factory, path, backlog=BACKLOG))
+        self._unix_socket = Path(path).stat()
+        self.urls["stomp+unix"] = f"stomp+unix://{Path(path).absolute()}"
+
+    def _unlink_unix_socket(self) -> None:
+        """Remove our Unix socket, unless somebody else's has taken its place."""
+        if self._unix_socket is None:
+            return
+        path = Path(os.fspath(self._listeners.unix_path or ""))
+        try:
+            if os.path.samestat(path.stat(), self._unix_socket):
+                path.unlink()
+        except FileNotFoundError:
+            pass
+
+    def _cut(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.cut()
+
+    # -- what connections call, in this thread -----------------------------------------------
+
+    def now(self) -> float:
+        """The time, on the clock that the sessions have."""
+        return self._loop.time()
+
+    def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function after so many seconds."""
+        return self._loop.call_later(seconds, what)
+
+    def next_id(self) -> str:
+        """The name of the next session."""
+        self._joined += 1
+        return str(self._joined)
+
+    def joined(self, connection: Connection) -> None:
+        """A client has come."""
+        self._connections[connection.session.id] = connection
+        self._all_left.clear()
+        if self._faults != NO_FAULTS:
+            connection.set_faults(self._faults)
+
+    def left(self, connection: Connection) -> None:
+        """A client has gone."""
+        session = connection.session
+        del self._connections[session.id]
+        self._unsent.discard(connection)
+        for name in _TRAFFIC:
+            self._gone[name] += getattr(session, name)
+        if not self._connections:
+            self._all_left.set()
+
+    def will_send(self, connection: Connection) -> None:
+        """A client has something to be sent at the next `flush`."""
+        self._unsent.add(connection)
+
+    def flush(self) -> None:
+        """Send what the frames just handled have produced, at whichever connections."""
+        while self._unsent:
+            self._unsent.pop().pump()
+
+    # -- what the broker asks for, in this thread --------------------------------------------
+
+    def stats(self) -> dict[str, object]:
+        """Figures of the whole broker."""
+        traffic = dict(self._gone)
+        for connection in self._connections.values():
+            for name in _TRAFFIC:
+                traffic[name] += getattr(connection.session, name)
+        destinations = self.rules.destinations
+        return {
+            "seconds": time.time() - self._since,
+            "clients": len(self._connections),
+            "clients_ever": self._joined,
+            "octets": destinations.memory.octets,
+            **vars(destinations.counts()),
+            **traffic,
+        }
+
+    def clients(self) -> list[dict[str, object]]:
+        """All who are connected."""
+        return [connection.described() for connection in self._connections.values()]
+
+    def set_faults(self, faults: Faults, client: str | None) -> None:
+        """Have faults on the lines to one client, or to all, also to those to come."""
+        if client is not None:
+            self._find(client).set_faults(faults)
+            return
+        self._faults = faults
+        for connection in self._connections.values():
+            connection.set_faults(faults)
+
+    def drop(self, client: str | None) -> None:
+        """Cut the connection of one client, or of all, without a word."""
+        if client is not None:
+            self._find(client).cut()
+            return
+        self._cut()
+
+    def _find(self, client: str) -> Connection:
+        if client not in self._connections:
+            raise STOMPError(f"no client {client!r}", hint="broker.clients() lists them")
+        return self._connections[client]
+
+
+_TRAFFIC = ("frames_received", "frames_sent", "octets_received", "octets_sent")
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == 0

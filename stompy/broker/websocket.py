@@ -1,0 +1,150 @@
+"""Clients that come by WebSocket, by the sans-I/O half of the `websockets` library."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import SEND_EOF, State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from stompy import wire
+from stompy.broker.connection import LINGER, Connection
+from stompy.wire import MAX_HEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from websockets.http11 import Response
+
+    from stompy.broker.engine import Engine
+
+MAX_BEFORE_CONNECT = 2 * 1024 * 1024
+"""Octets that a client may send before its CONNECT is complete."""
+
+_log = logging.getLogger("stompy.broker.websocket")
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_WRONG_DOOR = (
+    b"ERROR\nmessage:this is the WebSocket port\ncontent-type:text/plain\n\n"
+    b"STOMP without a WebSocket has a port of its own on this broker.\n\0"
+)
+
+
+class WebSocketConnection(Connection):
+    """One client, by WebSocket. Each frame is a message of its own, in text where it is text.
+
+    A page of any web site could connect to a broker on its reader's machine, were it not for the
+    ``Origin`` that browsers send: it has to be this machine, the host that was connected to, or
+    one of `origins`.
+    """
+
+    whole_frames = True
+
+    def __init__(self, engine: Engine, scheme: str, origins: Sequence[str]) -> None:
+        super().__init__(engine, scheme)
+        self._origins = origins
+        self._received = 0
+        self._protocol = ServerProtocol(
+            select_subprotocol=_newest,
+            max_size=engine.rules.limits.max_body + MAX_HEAD,
+            logger=_log,
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if not self._received and data.startswith((b"CONNECT\n", b"CONNECT\r", b"STOMP")):
+            self._transport.write(_WRONG_DOOR)
+            self.shut()
+            return
+        self._received += len(data)
+        self._protocol.receive_data(data)
+        self._handle_events()
+        self._engine.flush()
+        if self.session.version is None and self._received > MAX_BEFORE_CONNECT:
+            self.cut()
+
+    def eof_received(self) -> bool:
+        self._protocol.receive_eof()
+        self._handle_events()
+        return False
+
+    def transmit(self, pieces: Iterable[bytes | memoryview]) -> None:
+        if self._protocol.state is not State.OPEN:
+            return
+        for piece in pieces:
+            if _is_text(piece):
+                self._protocol.send_text(piece)
+            else:
+                self._protocol.send_binary(piece)
+        self._send_waiting()
+
+    def say_goodbye(self) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(1000)
+            self._send_waiting()
+            self._engine.later(LINGER, self.cut)
+        elif self._protocol.state is State.CONNECTING:
+            self.cut()
+
+    def shut(self) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(1001)
+            self._send_waiting()
+        super().shut()
+
+    def _handle_events(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._protocol.send_response(self._answer(event))
+            elif isinstance(event, Frame) and event.opcode in _DATA:
+                self.take_in(bytes(event.data))
+        self._send_waiting()
+        if self._protocol.close_expected():
+            self._engine.later(LINGER, self.cut)
+
+    def _send_waiting(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data is not SEND_EOF:
+                self._transport.write(data)
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    def _answer(self, request: Request) -> Response:
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._allows(origin, request.headers.get("Host", "")):
+            return self._protocol.reject(
+                HTTPStatus.FORBIDDEN, f"Pages of {origin} may not connect: see Broker(origins=…).\n"
+            )
+        return self._protocol.accept(request)
+
+    def _allows(self, origin: str, host: str) -> bool:
+        known = "*" in self._origins or origin in self._origins
+        return known or _host_of(origin) in {*_HERE, _host_of(f"//{host}")} - {None}
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _newest(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    names = (wire.SUBPROTOCOLS[version] for version in reversed(wire.VERSIONS))
+    return next((Subprotocol(name) for name in names if name in offered), None)
+
+
+def _is_text(piece: bytes | memoryview) -> bool:
+    try:
+        str(piece, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
