@@ -354,6 +354,7 @@ class Connection:
         now = time.monotonic()
         if not self.open:
             return 0.0
+        self.beat.woke(now)
         if self.beat.is_dead(now):
             self.notice_end()  # the beats of who is silent now may lie unread
             if self._unread():  # it is us who do not read

@@ -5,12 +5,16 @@ STOMP 1.2, "Heart-beating".
 
 from __future__ import annotations
 
+import math
 import re
 
 SEND_FACTOR = 0.8
 """The share of the agreed interval after which a beat is sent: it has to be there in time."""
 DEAD_FACTOR, DEAD_GRACE = 2.0, 1.0
 """A peer is given up after this many intervals of silence and this many seconds."""
+
+HELD_UP = 1.0
+"""Who is called so many seconds late was held up, and has not seen whether others were silent."""
 
 _HEADER = re.compile(r"([0-9]{1,9}),([0-9]{1,9})")
 
@@ -57,6 +61,7 @@ class HeartBeat:
         self._send_after = send_ms / 1000 * SEND_FACTOR
         self._dead_after = receive_ms / 1000 * DEAD_FACTOR + DEAD_GRACE if receive_ms else 0.0
         self.sent_at = self.received_at = now
+        self._until = math.inf
 
     @property
     def agreed(self) -> bool:
@@ -67,6 +72,15 @@ class HeartBeat:
     def silence_limit(self) -> float:
         """Seconds of silence after which the peer is given up; 0 for any number."""
         return self._dead_after
+
+    def woke(self, now: float) -> None:
+        """Say that the time of a `wait` is over.
+
+        When that took much longer than asked, this side was held up itself, by a busy interpreter
+        or a machine that slept: then the peer has another while to be heard.
+        """
+        if now > self._until + HELD_UP:
+            self.received_at = now
 
     def must_send(self, now: float) -> bool:
         """Whether it is time for a beat."""
@@ -83,4 +97,6 @@ class HeartBeat:
             moments.append(self.sent_at + self._send_after)
         if self._dead_after:
             moments.append(self.received_at + self._dead_after)
-        return max(0.0, min(moments, default=now) - now)
+        wait = max(0.0, min(moments, default=now) - now)
+        self._until = now + wait
+        return wait

@@ -73,8 +73,8 @@ class Commands:
         self._client = client
         self._destinations = destinations
         self._log = log
-        self._last_headers: dict[str, str] | None = None
         self._last_envelope = Envelope("", {})
+        self._last_key: object = None
         # By ("id", …); in STOMP 1.0, where an id is optional, perhaps by ("destination", …); by
         # ("reply", …) those that a reply-to has implied.
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
@@ -171,19 +171,15 @@ class Commands:
 
     def _envelope(self, frame: STOMPFrame) -> Envelope:
         """Where a SEND goes and what it says; the last one's, if that is the same."""
-        headers = frame.Headers
-        headers.pop("content-length", None)
-        if headers != self._last_headers:
-            self._last_envelope = self._new_envelope(frame)
-            self._last_headers = headers
-        return self._last_envelope
-
-    def _new_envelope(self, frame: STOMPFrame) -> Envelope:
+        key = frame.headers_apart("content-length")
+        if key is not None and key == self._last_key:
+            return self._last_envelope
         destination = self._resolved(self._need(frame, "destination"))
         headers = {n: v for n, v in frame.Headers.items() if n not in _NOT_PASSED_ON}
         if headers.get("reply-to", "").startswith(TEMP_QUEUE):
             headers["reply-to"] = self._await_replies(headers["reply-to"])
-        return Envelope(destination, headers)
+        self._last_key, self._last_envelope = key, Envelope(destination, headers)
+        return self._last_envelope
 
     def _acknowledge(self, frame: STOMPFrame) -> None:
         """ACK and NACK. What is wrong with one is wrong at once, so that COMMIT cannot fail."""
@@ -291,7 +287,7 @@ class Commands:
         subscription = self._subscriptions.pop(key if key in self._subscriptions else implied, None)
         if subscription is None:
             raise Refusal("no such subscription", f"There is none with the {key[0]} {key[1]!r}.")
-        self._last_headers = None  # for replies it may have to be subscribed to anew
+        self._last_key = None  # for replies it may have to be subscribed to anew
         self._destinations.unsubscribe([subscription])
         self._log.note("unsubscribed", self._client.id, subscription.destination)
 

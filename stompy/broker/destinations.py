@@ -62,11 +62,11 @@ class Destinations:
         Raises:
             Full: its queue has no room, or the broker has none.
         """
-        if envelope.destination.startswith(TOPIC):
-            self._received += 1
-            self._publish_to_topics(Message(None, envelope, body))
-        else:
+        if not envelope.destination.startswith(TOPIC):
             self.publish(self.admit(envelope, body))
+            return
+        self._received += 1
+        self._publish_to_topics(Message(None, envelope, body))
 
     def admit(self, envelope: Envelope, body: bytes) -> Message:
         """Make room for a message that is to be published, or discarded.

@@ -161,6 +161,7 @@ class Session:
                 self._error(Refusal("no CONNECT frame", wanted), None)
                 return None
             return self._connect_by - now
+        self._beat.woke(now)
         if self._beat.is_dead(now):
             silent = now - self._beat.received_at
             agreed = f"Agreed was a heart-beat every {self._beat.receive_ms} ms"
@@ -215,18 +216,19 @@ class Session:
         """Write a MESSAGE (STOMP 1.2, "MESSAGE")."""
         assert self.version is not None
         ack = subscription.ack_tag
+        body = message.body
         head = b"%bmessage-id:%d\n%b%b%bcontent-length:%d\n\n" % (
             message.envelope.lines(self.version),
             message.number,
             subscription.tag,
             ack and ack % message.number,
             b"redelivered:true\n" if message.deliveries else b"",
-            len(message.body),
+            len(body),
         )
         self.frames_sent += 1
         if not self.outbox.size:
             self._on_output()
-        self.outbox.put_frame(head, message.body)
+        self.outbox.put_frame(head, body)
         if self.outbox.size >= UNREAD_LIMIT:
             self.ready = False
 

@@ -1,5 +1,6 @@
 """A client that sends heart-beats, and listens for those of its broker."""
 
+import ctypes
 import gc
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 import stompy
 from stompy import STOMPClient, STOMPClosed, STOMPTimeout, heartbeat
+from stompy.broker import Broker
 from tests.unit.peer import (
     TIMEOUT,
     Link,
@@ -227,3 +229,16 @@ def test_who_only_sends_hears_that_the_peer_has_fallen_silent(
         finally:
             client.disconnect(0.1)
     assert "no sign of life" in str(client.close_reason)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="usleep is POSIX")
+def test_a_cell_that_holds_the_whole_interpreter_up_costs_no_connection() -> None:
+    """Client and broker of one process: neither can tell that the other was silent."""
+    with Broker() as broker, stompy.connect(broker.address, heart_beat=(100, 100)) as client:
+        assert client.heart_beat == (100, 100)
+        ctypes.PyDLL(None).usleep(2_500_000)  # holds the GIL; 1.2 s are an end otherwise
+        before = broker.stats()["octets_received"]
+        until(lambda: broker.stats()["octets_received"] > before + 3)  # beats go on
+        client.subscribe("/topic/T")
+        client.message("/topic/T", "still here")
+        assert client.recv(timeout=TIMEOUT).text == "still here"

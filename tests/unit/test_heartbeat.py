@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stompy import heartbeat
 from stompy.heartbeat import DEAD_GRACE, HeartBeat, agree
 
 # -- what is agreed on (STOMP 1.2, "Heart-beating") ----------------------------------------------
@@ -141,3 +142,20 @@ def test_a_beat_that_is_an_interval_late_and_up_to_the_grace_is_in_time(
 ) -> None:
     beat = HeartBeat(0, interval, now=100.0)
     assert not beat.is_dead(100.0 + 2 * interval / 1000 + late - 1e-6)
+
+
+def test_who_was_held_up_has_not_seen_whether_the_peer_was_silent() -> None:
+    beat = HeartBeat(0, 1000, now=0.0)
+    assert beat.wait(0.0) == 3.0
+    beat.woke(2.0 + 3.0)  # a busy interpreter, a machine that slept
+    assert not beat.is_dead(5.0)
+    assert beat.wait(5.0) == 3.0
+    beat.woke(8.01)
+    assert beat.is_dead(8.01)
+
+
+def test_who_wakes_a_little_late_sees_it() -> None:
+    beat = HeartBeat(0, 1000, now=0.0)
+    beat.wait(0.0)
+    beat.woke(3.0 + heartbeat.HELD_UP)
+    assert beat.is_dead(3.0 + heartbeat.HELD_UP)
