@@ -8,6 +8,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from stompy.trace import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,7 +48,7 @@ class EventLog:
         }
         with self._lock:
             self._events.append(noted)
-        _log.info("%s %s %s %s", event, client, destination, detail)
+        _log.info("%s", visible(" ".join(filter(None, (event, client, destination, detail)))))
 
     def events(self) -> list[dict[str, object]]:
         """All that are known, oldest first."""

@@ -80,7 +80,7 @@ class Queue:
         if not self.closed:
             self._memory.release(message.size)
             self.octets -= message.size
-            if message.listed:  # and will be until the line has come so far
+            if message.listed or self._selective:  # which may know it for a while still
                 message.body = b""
 
     def close(self) -> None:

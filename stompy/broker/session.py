@@ -170,7 +170,8 @@ class Session:
             )
             return None
         if self._beat.must_send(now):
-            self._put(b"\n")
+            if not self.outbox.size:
+                self._put(b"\n")
             self._beat.sent_at = now
         return self._beat.wait(now) if self._beat.agreed else None
 

@@ -56,94 +56,6 @@ def test_every_message_has_a_number_of_its_own(there):
     assert len({*client.numbers, *other.numbers}) == 12
 
 
-# -- acknowledgement -------------------------------------------------------------------------
-
-
-def test_in_auto_mode_a_message_is_done_when_it_was_delivered(there):
-    client, subscription = subscribe(there, QUEUE)
-    send(there, QUEUE, "a")
-    there.unsubscribe([subscription])
-    assert client.bodies == ["a"]
-    assert_settled(there)
-
-
-@pytest.mark.parametrize(
-    ("mode", "left"),
-    [(AckMode.Client, ["d*"]), (AckMode.ClientInd, ["a*", "b*", "d*"])],
-)
-def test_the_mode_says_what_an_ack_covers(there, mode, left):
-    client, subscription = subscribe(there, QUEUE, mode)
-    send(there, QUEUE, "a", "b", "c", "d")
-    ack(there, subscription, client.numbers[2])
-    there.unsubscribe([subscription])
-    assert drained(there, QUEUE) == left
-
-
-@BOTH_CLIENT_MODES
-def test_what_is_not_pending_cannot_be_claimed(there, mode):
-    client, subscription = subscribe(there, QUEUE, mode)
-    send(there, QUEUE, "a", "b")
-    with pytest.raises(KeyError):
-        subscription.claim(99)
-    assert list(subscription.pending) == client.numbers
-
-
-@BOTH_CLIENT_MODES
-def test_what_is_claimed_cannot_be_claimed_again(there, mode):
-    client, subscription = subscribe(there, QUEUE, mode)
-    send(there, QUEUE, "a", "b")
-    subscription.claim(client.numbers[1])
-    with pytest.raises(KeyError):
-        subscription.claim(client.numbers[1])
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-def test_what_was_claimed_and_restored_is_pending_in_order(there, order):
-    client, subscription = subscribe(there, QUEUE, AckMode.ClientInd)
-    send(there, QUEUE, *"abcd")
-    claims = [subscription.claim(client.numbers[which]) for which in (2, 0, 1)]
-    assert subscription.unacknowledged == 4
-    for which in order:
-        there.restore(subscription, claims[which])
-    assert list(subscription.pending) == client.numbers
-    assert subscription.claimed == 0
-    there.unsubscribe([subscription])
-    assert drained(there, QUEUE) == ["a*", "b*", "c*", "d*"]
-
-
-def test_after_abort_an_ack_in_client_mode_covers_what_it_had_covered(there):
-    client, subscription = subscribe(there, QUEUE, AckMode.Client)
-    send(there, QUEUE, *"abcd")
-    claimed = subscription.claim(client.numbers[1])
-    there.restore(subscription, claimed)
-    ack(there, subscription, client.numbers[2])
-    assert list(subscription.pending) == client.numbers[3:]
-
-
-def test_what_is_claimed_counts_for_prefetch(there):
-    client, subscription = subscribe(there, QUEUE, AckMode.ClientInd, prefetch=2)
-    send(there, QUEUE, *"abcd")
-    claimed = subscription.claim(client.numbers[0])
-    there.dispatch(subscription)
-    assert client.bodies == ["a", "b"]
-    there.ack(subscription, claimed)
-    assert client.bodies == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize(
-    ("end", "left"), [("ack", ["b*"]), ("nack", ["a*", "b*"]), ("restore", ["a*", "b*"])]
-)
-def test_what_is_claimed_is_settled_though_its_subscription_has_ended(there, end, left):
-    client, subscription = subscribe(there, QUEUE, AckMode.ClientInd)
-    send(there, QUEUE, "a", "b")
-    claimed = subscription.claim(client.numbers[0])
-    there.unsubscribe([subscription])
-    getattr(there, end)(subscription, claimed)
-    assert subscription.unacknowledged == 0
-    assert drained(there, QUEUE) == left
-    assert_settled(there)
-
-
 # -- room ------------------------------------------------------------------------------------
 
 
@@ -254,6 +166,12 @@ def test_room_is_kept_until_the_ack():
     send(there, QUEUE, "b")
 
 
+@pytest.mark.parametrize("name", [QUEUE, TOPIC])
+def test_a_destination_is_forgotten_with_the_only_message_that_was_for_it(there, name):
+    there.discard(admit(there, name, "a"))
+    assert_settled(there)
+
+
 def test_a_queue_is_forgotten_when_nobody_would_miss_it(there):
     client, subscription = subscribe(there, QUEUE, AckMode.Client)
     send(there, QUEUE, "a")
@@ -362,6 +280,19 @@ def test_a_temp_queue_has_no_dead_letters():
     assert [one["destination"] for one in there.described()] == [name]
 
 
+def test_a_dead_letter_is_counted_though_its_queue_is_forgotten_at_the_same_moment():
+    there = places(Limits(max_deliveries=1))
+    client, subscription = subscribe(there, QUEUE, AckMode.ClientInd)
+    send(there, QUEUE, "a")
+    claimed = subscription.claim(client.numbers[0])
+    there.unsubscribe([subscription])
+    there.nack(subscription, claimed)
+    assert place(there, QUEUE) == {}
+    assert there.counts().dead_lettered == 1
+    assert drained(there, DEAD) == ["a"]
+    assert_settled(there)
+
+
 def test_a_dead_letter_finds_room_where_there_is_none():
     there = places(Limits(max_queue=2 * size("a"), max_memory=2 * size("a"), max_deliveries=1))
     client, subscription = subscribe(there, QUEUE, AckMode.Client)
@@ -415,6 +346,15 @@ def test_a_reply_in_a_transaction_may_outlive_the_queue_that_it_was_for(there, e
     there.close_temp_queue(name)
     getattr(there, end)(message)
     assert_settled(there)
+    assert there.counts().dropped == (end == "publish")
+
+
+def test_a_reply_that_was_discarded_is_nothing_to_the_counts_or_to_other_queues(there):
+    send(there, "", "a")
+    send(there, f"{REPLY_QUEUE}gone", "b")
+    there.discard(admit(there, f"{REPLY_QUEUE}gone", "c"))
+    assert there.counts().dropped == 1
+    assert drained(there, "") == ["a"]
 
 
 def test_a_temp_queue_stays_when_it_is_empty(there):

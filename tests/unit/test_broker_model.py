@@ -32,7 +32,7 @@ from stompy.broker.outbox import Outbox
 from stompy.broker.session import Rules, Session
 
 UNREAD_LIMIT, MAX_BACKLOG, MAX_DELIVERIES = 1500, 2500, 2  # a few messages each
-MIN_CLIENTS, MAX_CLIENTS = 2, 3
+CLIENTS, ENOUGH_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS = 3, 4, 7
 
 QUEUES = ["/queue/a", "/queue/b"]
 DEAD_LETTERS = ["/queue/DLQ.a", "/queue/DLQ.b"]
@@ -410,11 +410,12 @@ def decoded(octets: bytes, version: str) -> STOMPFrame:
 
 
 VERSIONS = st.sampled_from(["1.0", "1.1", "1.2"])
-MODES = st.sampled_from(["auto", "client", "client-individual"])
+MODES = st.sampled_from(["auto", *2 * ["client", "client-individual"]])
 COLOURS = st.sampled_from(["red", "blue"])
 SELECTORS = st.sampled_from([None, "red", "blue"])
 PREFETCH = st.sampled_from([None, 1, 2, 3])
 PADDING = st.sampled_from([0, 100, 700])  # of the last, two are more than `UNREAD_LIMIT`
+WAYS_TO_GO = ["lost", "lost within a frame", "bye", "error"]
 PORTIONS = st.sampled_from([1, 600, 10_000])
 PADDINGS = st.lists(PADDING, min_size=1, max_size=3)
 
@@ -516,15 +517,11 @@ class BrokerMachine(RuleBasedStateMachine):
 
     # -- coming and going --------------------------------------------------------------------
 
-    @initialize(versions=st.lists(VERSIONS, min_size=2, max_size=2))
-    def start(self, versions: list[str]) -> None:
+    @initialize(data=st.data(), versions=st.lists(VERSIONS, min_size=CLIENTS, max_size=CLIENTS))
+    def start(self, data: st.DataObject, versions: list[str]) -> None:
+        """Some clients connect, and begin with the same queue."""
         for version in versions:
-            self.new_client(version)
-
-    @precondition(lambda self: len(self.model.clients) < MAX_CLIENTS)
-    @rule(version=VERSIONS)
-    def connect(self, version: str) -> None:
-        self.new_client(version)
+            self.subscribe(data, self.new_client(version), QUEUES[0])
 
     def new_client(self, version: str) -> Client:
         name = self.new_name()
@@ -538,9 +535,10 @@ class BrokerMachine(RuleBasedStateMachine):
     def one_of(self, data: st.DataObject, clients: Iterable[Client] | None = None) -> Client:
         return data.draw(st.sampled_from(list(clients or self.model.clients)), "client")
 
-    @precondition(lambda self: len(self.model.clients) > MIN_CLIENTS)
-    @rule(data=st.data(), how=st.sampled_from(["lost", "lost within a frame", "bye", "error"]))
-    def leave(self, data: st.DataObject, how: str) -> None:
+    @precondition(lambda self: len(self.model.subscriptions) >= ENOUGH_SUBSCRIPTIONS)
+    @rule(data=st.data(), how=st.sampled_from(WAYS_TO_GO), version=VERSIONS)
+    def leave(self, data: st.DataObject, how: str, version: str) -> None:
+        """A client goes, and another one comes."""
         client = self.one_of(data)
         if how == "bye":
             self.disconnect(client)
@@ -548,6 +546,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.err(client)
         else:
             self.lose(client, half=how == "lost within a frame")
+        self.new_client(version)
 
     def disconnect(self, client: Client) -> None:
         """DISCONNECT: all that was sent before can be read still."""
@@ -600,16 +599,17 @@ class BrokerMachine(RuleBasedStateMachine):
 
     # -- subscriptions -----------------------------------------------------------------------
 
+    @precondition(lambda self: len(self.model.subscriptions) < MAX_SUBSCRIPTIONS)
     @rule(data=st.data(), queue=st.sampled_from([*QUEUES, DEAD_LETTERS[0]]))
     def subscribe_to_queue(self, data: st.DataObject, queue: str) -> None:
-        self.subscribe(data, queue)
+        self.subscribe(data, self.one_of(data), queue)
 
+    @precondition(lambda self: len(self.model.subscriptions) < MAX_SUBSCRIPTIONS)
     @rule(data=st.data(), topic=st.sampled_from([*TOPICS, *PATTERNS]))
     def subscribe_to_topic(self, data: st.DataObject, topic: str) -> None:
-        self.subscribe(data, topic)
+        self.subscribe(data, self.one_of(data), topic)
 
-    def subscribe(self, data: st.DataObject, destination: str) -> None:
-        client = self.one_of(data)
+    def subscribe(self, data: st.DataObject, client: Client, destination: str) -> None:
         mode, prefetch, colour = (
             data.draw(options, label)
             for options, label in ((MODES, "mode"), (PREFETCH, "prefetch"), (SELECTORS, "colour"))
@@ -631,7 +631,7 @@ class BrokerMachine(RuleBasedStateMachine):
         taken = [one.destination for one in client.subscriptions if one.id is None]
         return client.version == "1.0" and destination not in (*taken, *PATTERNS)
 
-    @precondition(lambda self: len(self.model.subscriptions) > 1)
+    @precondition(lambda self: len(self.model.subscriptions) >= ENOUGH_SUBSCRIPTIONS)
     @rule(data=st.data(), receipt=st.booleans())
     def unsubscribe(self, data: st.DataObject, receipt: bool) -> None:
         ended = data.draw(st.sampled_from(self.model.subscriptions), "subscription")
@@ -643,8 +643,10 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def transaction(self, data: st.DataObject, client: Client) -> Transaction | None:
         """Perhaps one of the client's, perhaps a new one."""
+        if not data.draw(st.booleans(), "in a transaction"):
+            return None
         new = Transaction(self.new_name())
-        chosen = data.draw(st.sampled_from([None, *client.transactions, new]), "transaction")
+        chosen: Transaction = data.draw(st.sampled_from([*client.transactions, new]), "which")
         if chosen is new:
             done = partial(client.transactions.append, new)
             self.frame(client, "BEGIN", {"transaction": new.name}, done, receipt=True)

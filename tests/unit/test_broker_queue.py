@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stompy import AckMode
+from stompy.broker import queue
 from stompy.broker.destinations import Destinations
 from stompy.broker.limits import Limits
 from stompy.broker.queue import GAPS
@@ -310,14 +314,30 @@ def test_in_a_long_run_nothing_is_kept_of_what_was_taken_out_of_turn(there):
     _, subscription = subscribe(there, QUEUE, selector=RED)
     idle, waits = subscribe(there, QUEUE, selector=RED)
     idle.ready = False
-    queue = there._queues[QUEUE]
+    line = there._queues[QUEUE]
     bound = 2 * 2 + GAPS  # of two that wait, when the newest comes
     for _ in range(20 * GAPS):
         send_colours(there, "r")
-        assert len(queue._line) <= bound
+        assert len(line._line) <= bound
         assert len(waits.wanted) <= bound
         assert len(subscription.wanted) <= bound
-    assert queue.waiting == 1
+    assert line.waiting == 1
+
+
+def test_of_what_was_taken_out_of_turn_no_body_is_kept_when_it_is_done(there):
+    send_colours(there, "b")
+    reds, subscription = subscribe(there, QUEUE, AckMode.Client, selector=RED)
+    send_colours(there, "r" * 10)
+    ack(there, subscription, reds.numbers[-1])
+    assert {message.body for message in there._queues[QUEUE]._line} <= {b"b0", b""}
+
+
+def test_what_others_have_taken_is_not_kept_for_a_subscriber_that_had_wanted_it(there):
+    idle, waits = subscribe(there, QUEUE, selector=RED)
+    idle.ready = False
+    send_colours(there, "r" * 20 * GAPS)
+    assert len(drained(there, QUEUE)) == 20 * GAPS
+    assert len(waits.wanted) <= GAPS
 
 
 def test_refusing_again_and_again_keeps_no_copies():
@@ -328,8 +348,7 @@ def test_refusing_again_and_again_keeps_no_copies():
     send_colours(there, "rrr")
     for _ in range(10 * GAPS):
         nack(there, subscription, next(iter(subscription.pending)))
-    queue = there._queues[QUEUE]
-    assert len(queue._line) <= GAPS
+    assert len(there._queues[QUEUE]._line) <= GAPS
     assert len(waits.wanted) <= GAPS + 2
     assert len(subscription.wanted) <= GAPS + 2
     assert len(reds.bodies) == 3 + 10 * GAPS
@@ -414,9 +433,15 @@ class Noting(Client):
         self.taken.append((message.number, message.deliveries))
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.lists(KINDS, min_size=4, max_size=4), st.lists(STEPS, max_size=80))
-def test_a_queue_does_what_a_simple_double_does(kinds, steps):
+@pytest.mark.parametrize("gaps", [0, 2, GAPS])
+@settings(deadline=None, max_examples=200)
+@given(kinds=st.lists(KINDS, min_size=4, max_size=4), steps=st.lists(STEPS, max_size=80))
+def test_a_queue_does_what_a_simple_double_does(gaps, kinds, steps):
+    with patch.object(queue, "GAPS", gaps):
+        check_against_the_double(kinds, steps)
+
+
+def check_against_the_double(kinds: list[Any], steps: list[Any]) -> None:
     there = places(Limits(max_deliveries=MAX_DELIVERIES))
     subscriptions = [
         Subscription(Noting(), "1", QUEUE, mode, prefetch, selector and Selector(selector))
@@ -485,3 +510,13 @@ def test_a_queue_does_what_a_simple_double_does(kinds, steps):
     drained(there, QUEUE)
     drained(there, "/queue/DLQ.q")
     assert_settled(there)
+
+
+def test_what_a_selective_subscriber_had_wanted_and_others_have_taken_holds_no_bodies():
+    there = places()
+    holder, subscription = subscribe(there, QUEUE, selector="a = '1'")
+    holder.ready = False
+    send(there, QUEUE, *("x" * 100_000 for _ in range(GAPS)), a="1")
+    drained(there, QUEUE)
+    assert there.memory.octets == 0
+    assert sum(len(message.body) for message in subscription.wanted) == 0

@@ -163,7 +163,7 @@ def test_what_cannot_become_connect_any_more_is_refused_when_that_is_clear(broke
     assert "b'CONN!'" in error.text
 
 
-@pytest.mark.parametrize("before", [b"\n", b"\r\n", b"\n\r\n\n", b"\n" * 200])
+@pytest.mark.parametrize("before", [b"\n", b"\r\n", b"\n\r\n\n", b"\n" * 1000])
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 def test_line_ends_before_connect_are_accepted(broker, before, line_end):
     frame = before + b"CONNECT\naccept-version:1.2\nhost:/\n\n".replace(b"\n", line_end) + b"\0"
@@ -171,6 +171,20 @@ def test_line_ends_before_connect_are_accepted(broker, before, line_end):
     portioned = Peer(broker, None)
     answers = [one for octet in frame for one in portioned.octets(bytes([octet]))]
     assert [answer.Command for answer in answers] == ["CONNECTED"]
+
+
+def test_many_line_ends_may_come_with_the_beginning_of_connect(broker):
+    peer = Peer(broker, None)
+    assert peer.octets(b"\n" * 300 + b"CONNECT\naccept-ver") == []
+    (connected,) = peer.octets(b"sion:1.2\nhost:/\n\n\0")
+    assert connected.Command == "CONNECTED"
+
+
+def test_what_is_no_stomp_is_refused_behind_many_line_ends_too(broker):
+    peer = Peer(broker, None)
+    peer.give(b"\n" * 300 + b"GET / HTTP/1.1\r\n\r\n")
+    assert peer.output().startswith(b"HTTP/1.1 400")
+    assert peer.closing
 
 
 # -- logins --------------------------------------------------------------------------------------

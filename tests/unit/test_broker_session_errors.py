@@ -140,6 +140,13 @@ def test_a_long_command_is_cut_in_the_title(broker):
     assert error["message"] == f"unknown command '{'X' * 40}'"
 
 
+def test_a_1_0_client_whose_lines_end_in_cr_lf_hears_what_is_wrong(broker):
+    octets = b"SUBSCRIBE\r\nid:1\r\ndestination:/queue/q\r\n\r\n\0"
+    (error,) = Peer(broker, "1.0").octets(octets)
+    assert error["message"] == "malformed frame"
+    assert "STOMP 1.0 has no escapes for line ends" in error.text
+
+
 # -- bugs of the broker --------------------------------------------------------------------------
 
 

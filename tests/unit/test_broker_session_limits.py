@@ -11,7 +11,7 @@ from stompy import STOMPFrame, wire
 from stompy.broker import commands
 from stompy.broker.limits import Limits
 from stompy.broker.session import MAX_FIRST_FRAME
-from tests.unit.broker_peer import Peer, PureBroker, size
+from tests.unit.broker_peer import Peer, PureBroker, send, size, subscribe
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 QUEUE = "/queue/q"
@@ -143,6 +143,21 @@ def test_half_a_frame_for_which_there_is_no_room_is_refused():
     other.lose()
     broker.drain(QUEUE)
     assert broker.octets == 0
+
+
+def test_the_second_half_of_a_frame_gives_room_back_though_there_is_none():
+    with PureBroker(Limits(max_memory=3000)) as broker:
+        peer = Peer(broker)
+        peer.give(b"SEND\ndestination:/topic/nobody\n")
+        for _ in range(2):
+            client, _ = subscribe(broker.destinations, "/topic/t")
+            client.ready = False
+        send(broker.destinations, "/topic/t", "x" * 2400)  # the newest is kept for each
+        assert broker.octets > 3000
+        assert peer.octets(b"\nhello\0") == []
+        assert broker.octets == 2 * size("x" * 2400)
+        for topic in list(broker.destinations._topics.values()):
+            broker.destinations.unsubscribe(list(topic.subscriptions))
 
 
 @pytest.mark.parametrize("limits", [Limits(max_queue=1000), Limits(max_memory=1000)])

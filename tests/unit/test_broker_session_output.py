@@ -130,6 +130,19 @@ def test_what_is_no_message_is_written_all_the_same(broker):
     ] * 4
 
 
+def test_a_busy_subscription_does_not_starve_the_others_of_a_slow_client(broker):
+    slow = Peer(broker)
+    for number in range(3):
+        slow.subscribe(f"/queue/{number}", id=str(number))
+    fill(broker, "/queue/0", 100)
+    fill(broker, "/queue/1", 20)
+    fill(broker, "/queue/2", 20)
+    order = "".join(frame["subscription"] for frame in slow.take())
+    assert len(order) == 140
+    assert order.rindex("1") < 80
+    assert order.rindex("2") < 80
+
+
 def test_the_server_is_told_anew_of_what_was_held_back(broker):
     slow = Peer(broker)
     slow.subscribe("/queue/q")
@@ -203,6 +216,16 @@ def test_when_the_broker_stops_a_client_gets_all_that_topics_have_kept_for_it(br
     assert slow.bodies() == bodies
     assert broker.drain("/queue/q") == [b"stays"]
     assert broker.events("disconnected")[0] == ("", "the broker stops")
+
+
+def test_when_the_broker_stops_it_waits_for_no_ack(broker):
+    peer = Peer(broker)
+    peer.subscribe("/topic/t", ack="client", **{"prefetch-count": "2"})
+    for body in (b"a", b"b", b"c", b"d"):
+        peer.put("SEND", {"destination": "/topic/t"}, body)
+    peer.session.finish()
+    assert peer.closing
+    assert peer.bodies() == [b"a", b"b"]
 
 
 def test_a_session_that_has_ended_may_be_finished(broker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -209,6 +210,17 @@ def test_an_ack_id_that_nobody_was_given_is_refused(broker, id):
     peer.message("/queue/q", b"a")
     assert peer.send("ACK", {"id": id})[0]["message"] == "ACK of an unknown message"
     assert broker.drain("/queue/q") == [b"a"]
+
+
+@ALL
+def test_there_may_have_been_any_number_of_messages(broker, version):
+    broker.destinations._numbers = itertools.count(10**12)
+    peer = Peer(broker, version)
+    peer.subscribe("/queue/q", ack="client")
+    (message,) = peer.message("/queue/q", b"a")
+    assert peer.answer("ACK", message) == []
+    peer.lose()
+    assert broker.drain("/queue/q") == []
 
 
 def test_a_client_cannot_acknowledge_for_another(broker):

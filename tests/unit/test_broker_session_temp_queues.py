@@ -151,6 +151,16 @@ def test_a_subscription_may_have_the_very_id_that_it_would_have_without(broker):
     assert client.answer("ACK", reply) == []
 
 
+def test_its_name_may_be_the_id_of_another_subscription(broker):
+    client, server = Peer(broker), serve(broker)
+    client.subscribe("/queue/q", id=TEMP)
+    ask(client)
+    answer(server, b"answer")
+    assert client.bodies() == [b"answer"]
+    client.subscribe(TEMP, id="1")
+    assert [frame.Body for frame in client.message("/queue/q", b"a")] == [b"a"]
+
+
 def test_in_1_0_a_subscription_to_a_temp_queue_needs_no_id(broker):
     client, server = Peer(broker, "1.0"), serve(broker)
     client.send("SUBSCRIBE", {"destination": TEMP})
