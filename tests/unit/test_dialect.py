@@ -10,7 +10,7 @@ SERVERS = {
     "RabbitMQ/3.10.8": ("prefetch-count", None, "id"),
     "ActiveMQ/5.17.2": ("activemq.prefetchSize", "selector", "activemq.subscriptionName"),
     "ActiveMQ-Artemis/2.31.0 ActiveMQ Artemis": (None, "selector", "durable-subscription-name"),
-    "stompy": ("prefetch-count", None, None),
+    "stompy/0.1.0": ("prefetch-count", "selector", None),
     "": (None, "selector", None),
     "Other/1.0": (None, "selector", None),
 }

@@ -19,6 +19,7 @@ import stompy
 from stompy import Receipt
 from stompy.__main__ import json_line
 from stompy.broker import Broker
+from tests.certificates import server_certificate, write_files
 from tests.unit.peer import TIMEOUT, Link, Peer, conversation, delivers, nothing, raw
 from tests.unit.waiting import until
 
@@ -274,6 +275,48 @@ def test_broker_says_its_address_and_runs_until_a_signal(
     assert not path.exists()
 
 
+@on_posix
+def test_broker_listens_in_all_the_ways_that_it_is_told(
+    start: Callable[..., Started], tmp_path: Path
+) -> None:
+    files = write_files(tmp_path, server_certificate())
+    running = start(
+        *("broker", "--port", "0", "--websocket", "0", "--tls", "0", "--wss", "0"),
+        *("--cert-file", str(files.cert), "--key-file", str(files.key)),
+    )
+    assert running.stdout
+    urls = [running.stdout.readline().strip() for _ in range(4)]
+    assert [url.partition(":")[0] for url in urls] == ["stomp", "stomp+ssl", "ws", "wss"]
+    for url in urls:
+        secure = url.startswith(("stomp+ssl", "wss"))
+        with stompy.connect(url, ca_file=files.ca if secure else None) as client:
+            client.message("/queue/Q", "x", receipt=True).wait(TIMEOUT)
+
+
+@on_posix
+def test_broker_lets_in_whom_it_is_told_and_says_what_happens(
+    start: Callable[..., Started],
+) -> None:
+    running = start(
+        *("broker", "-v", "--port", "0", "--login", "class", "--passcode-env", "MY_CODE"),
+        MY_CODE="s3cret",
+    )
+    assert running.stdout
+    url = running.stdout.readline().strip()
+    with pytest.raises(stompy.STOMPError, match="access refused"):
+        stompy.connect(url, login="class", passcode="wrong")
+    with stompy.connect(url, login="class", passcode="s3cret") as client:
+        client.subscribe("/topic/T", receipt=True)
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=TIMEOUT)[1].splitlines()
+    assert said == [
+        "refused 1 access refused",
+        "connected 2 STOMP 1.2",
+        "subscribed 2 /topic/T",
+        "disconnected 2 DISCONNECT",
+    ]
+
+
 def test_broker_says_that_a_port_is_taken(
     run: Callable[..., tuple[int, str, str]], broker: Broker
 ) -> None:
@@ -314,6 +357,8 @@ def test_a_passcode_comes_from_a_variable_and_is_shown_nowhere(
         (["listen", "-a", "amqp://x", "/queue/Q"], "stomp://"),
         (["listen", "--passcode-env", "STOMPY_UNSET", "/queue/Q"], "STOMPY_UNSET is not set"),
         (["send", "--ca-file", "nowhere.pem", "/queue/Q"], "nowhere.pem"),
+        (["broker", "--tls", "0"], "TLS needs a certificate"),
+        (["broker", "--login", "me"], "--login needs a passcode"),
         (["broker", "--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
     ],
 )
