@@ -139,11 +139,12 @@ def _unescape(text: str, version: str | None) -> str:
 
 def past_line_ends(data: bytes, place: int) -> int:
     """The first place, from `place` on, that holds no line end."""
-    while place < len(data) and data[place] in b"\r\n":
-        place += 1
-    return place
+    found = _LINE_ENDS.match(data, place)
+    assert found is not None
+    return found.end()
 
 
+_LINE_ENDS = re.compile(rb"[\r\n]*+")
 _PLAIN = re.compile(r"[!-9;-\[\]-~]+")
 """What is written in a command or a name as it is, in all versions."""
 

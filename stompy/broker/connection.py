@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._line.put(pieces, self._now())
                 self._follow_line()
-        self._read_or_wait()
+        self.read_or_wait()
         if self.session.closing:
             self._leave()
 
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._tick()  # heart-beats were agreed
         if self.session.closing:
             self._has_output()
-        self._read_or_wait()
+        self.read_or_wait()
 
     # -- timers and pressure -----------------------------------------------------------------
 
@@ -184,9 +184,10 @@ class Connection(asyncio.Protocol):
             self._has_output()
         self._engine.flush()
 
-    def _read_or_wait(self) -> None:
+    def read_or_wait(self) -> None:
         """Take no more from a client that does not read the answers."""
-        crowded = self.session.outbox.size > 2 * UNREAD_LIMIT and not self.session.closing
+        waiting = max(self.session.outbox.size, self._transport.get_write_buffer_size())
+        crowded = waiting > 2 * UNREAD_LIMIT and not self.session.closing
         if crowded and self._reading:
             self._reading = False
             self._transport.pause_reading()

@@ -50,7 +50,7 @@ class Broker:
         tls: how to speak TLS, as an `ssl.SSLContext`, or
         cert_file, key_file, key_password: by what certificate.
         origins: web pages that may open WebSockets, as ``"https://host"``; ``"*"`` for all.
-            Those of this machine, and of the host that they connect to, always may.
+            Those of this machine, and of the IP address that they connect to, always may.
         logins: passcodes by login; without it everybody is let in.
         heart_beat: ``(can, want)``: how often beats can be sent and are wanted, in milliseconds.
         limits: what it bounds.

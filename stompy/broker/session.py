@@ -105,7 +105,8 @@ class Session:
         self._connect_by = now + rules.limits.connect_timeout
         self._beat = HeartBeat(0, 0, now)
         self._opening: bytes | None = b""  # until it is clear that it is STOMP
-        self._unfinished = 0  # octets of the decoder that are counted
+        self._held = 0
+        self._unfinished = 0  # octets, held and in the decoder, that are counted
         self._decoder = wire.FrameDecoder(
             max_body=MAX_FIRST_FRAME, max_headers=rules.limits.max_headers
         )
@@ -256,8 +257,17 @@ class Session:
             self._opening = None
         return True
 
+    def hold(self, octets: int) -> None:
+        """Count octets that have come and cannot be fed yet: a part of something larger."""
+        if octets != self._held and not self.closing:
+            self._held = octets
+            try:
+                self._count_unfinished()
+            except Full as full:
+                self._error(Refusal("no room", f"{full}: there is none for this frame."), None)
+
     def _count_unfinished(self) -> None:
-        grown = self._decoder.size - self._unfinished
+        grown = self._decoder.size + self._held - self._unfinished
         if grown > 0:
             self._rules.destinations.memory.reserve(grown)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from websockets.http11 import Response
+    from websockets.protocol import Event
 
     from stompy.broker.engine import Engine
 
@@ -41,8 +43,8 @@ class WebSocketConnection(Connection):
     """One client, by WebSocket. Each frame is a message of its own, in text where it is text.
 
     A page of any web site could connect to a broker on its reader's machine, were it not for the
-    ``Origin`` that browsers send: it has to be this machine, the host that was connected to, or
-    one of `origins`.
+    ``Origin`` that browsers send: it has to be this machine, the address that was connected to, or
+    one of `origins`. A name that was connected to does not count: any name may lead here.
     """
 
     whole_frames = True
@@ -51,6 +53,7 @@ class WebSocketConnection(Connection):
         super().__init__(engine, scheme)
         self._origins = origins
         self._received = 0
+        self._part = 0  # octets of a message that is not complete
         self._protocol = ServerProtocol(
             select_subprotocol=_newest,
             max_size=engine.rules.limits.max_body + MAX_HEAD,
@@ -64,14 +67,18 @@ class WebSocketConnection(Connection):
             return
         self._received += len(data)
         self._protocol.receive_data(data)
-        self._handle_events()
+        events = self._protocol.events_received()
+        self._part = 0 if events else self._part + len(data)
+        self.session.hold(self._part)
+        self._handle(events)
+        self.read_or_wait()
         self._engine.flush()
         if self.session.version is None and self._received > MAX_BEFORE_CONNECT:
             self.cut()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
-        self._handle_events()
+        self._handle(self._protocol.events_received())
         return False
 
     def transmit(self, pieces: Iterable[bytes | memoryview]) -> None:
@@ -98,8 +105,8 @@ class WebSocketConnection(Connection):
             self._send_waiting()
         super().shut()
 
-    def _handle_events(self) -> None:
-        for event in self._protocol.events_received():
+    def _handle(self, events: Iterable[Event]) -> None:
+        for event in events:
             if isinstance(event, Request):
                 self._protocol.send_response(self._answer(event))
             elif isinstance(event, Frame) and event.opcode in _DATA:
@@ -109,13 +116,17 @@ class WebSocketConnection(Connection):
             self._engine.later(LINGER, self.cut)
 
     def _send_waiting(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data is not SEND_EOF:
-                self._transport.write(data)
-            elif self._transport.can_write_eof():
-                self._transport.write_eof()
-            else:
-                self._transport.close()
+        data = self._protocol.data_to_send()
+        if self._transport.is_closing():
+            return
+        if octets := b"".join(data):
+            self._transport.write(octets)
+        if SEND_EOF not in data:
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def _answer(self, request: Request) -> Response:
         origin = request.headers.get("Origin")
@@ -126,8 +137,18 @@ class WebSocketConnection(Connection):
         return self._protocol.accept(request)
 
     def _allows(self, origin: str, host: str) -> bool:
-        known = "*" in self._origins or origin in self._origins
-        return known or _host_of(origin) in {*_HERE, _host_of(f"//{host}")} - {None}
+        if "*" in self._origins or origin in self._origins:
+            return True
+        page = _host_of(origin)
+        return page in _HERE or (_is_address(page) and page == _host_of(f"//{host}"))
+
+
+def _is_address(host: str | None) -> bool:
+    try:
+        ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _host_of(url: str) -> str | None:

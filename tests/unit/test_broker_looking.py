@@ -377,6 +377,25 @@ def test_a_broker_that_does_not_run_says_so(how):
         broker.start().stop()
 
 
+def test_looking_while_the_broker_stops_is_an_answer_or_a_clear_error_and_soon():
+    for _ in range(20):
+        broker = Broker().start()
+
+        def look(broker: Broker = broker) -> str:
+            try:
+                while True:
+                    broker.stats()
+            except stompy.STOMPError as error:
+                return str(error)
+
+        began = time.monotonic()
+        with Background(look) as looking:
+            broker.stop()
+            said = looking.result()
+        assert time.monotonic() - began < 2.0
+        assert "not running" in said or "stopping" in said
+
+
 def test_what_one_asks_for_does_not_change_the_broker(broker):
     with stompy.connect(broker.address) as client:
         client.subscribe("/queue/q")

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import struct
 import sys
 import time
 
@@ -191,11 +192,19 @@ def test_foreign_pages_may_not(origins, origin):
         until(lambda: not broker.clients())
 
 
-def test_a_page_of_the_host_that_it_connects_to_may(broker):
-    request = UPGRADE.replace("127.0.0.1", "lab.example:61615")
-    for origin, status in (("lab.example", 101), ("evil.example", 403)):
-        with raw(broker, request[:-2].encode(), f"Origin: https://{origin}\r\n\r\n".encode()) as it:
-            assert it.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
+@pytest.mark.parametrize(
+    ("host", "page", "status"),
+    [
+        ("192.0.2.7:61615", "192.0.2.7:8888", 101),
+        ("[2001:db8::7]:61615", "[2001:db8::7]", 101),
+        ("192.0.2.7:61615", "192.0.2.8:8888", 403),
+        ("lab.example:61615", "lab.example", 403),  # any name may lead here: DNS rebinding
+    ],
+)
+def test_a_page_of_the_address_that_it_connects_to_may(broker, host, page, status):
+    request = UPGRADE.replace("127.0.0.1", host)
+    with raw(broker, request[:-2].encode(), f"Origin: https://{page}\r\n\r\n".encode()) as it:
+        assert it.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize("wrong", ["Origin: http://[", "Host: ["])
@@ -448,3 +457,52 @@ def test_too_much_before_connect_is_cut(broker, how, caplog):
         with pytest.raises((OSError, ConnectionClosed)):
             pour(websocket)
         until(lambda: len(broker.clients()) == 2)
+
+
+@pytest.mark.parametrize("way", ["a WebSocket", "STOMP"])
+def test_what_is_half_received_counts_as_memory_and_is_refused_beyond_its_limit(way):
+    size = 8_000_000
+    head = b"\x82\xff" + size.to_bytes(8) + bytes(4)
+    if way == "STOMP":  # messages that are complete, of a frame that is not
+        begun = b"SEND\ndestination:/topic/t\ncontent-length:%d\n\n" % size
+        head = b"\x82\xff" + (size - 1000 + len(begun)).to_bytes(8) + bytes(4) + begun
+    limits = Limits(max_body=size, max_memory=20_000_000)
+    with Broker(websocket_port=0, limits=limits) as broker, contextlib.ExitStack() as leaving:
+        for _ in range(3):
+            websocket = leaving.enter_context(session(broker, close_timeout=0.1))
+            websocket.socket.sendall(head + bytes(size - 1000))
+        assert "message:no room\n" in heard(websocket)
+        assert size < broker.stats()["octets"] < 20_000_000
+
+
+def test_a_client_that_pings_and_does_not_read_is_not_read_from_any_more():
+    pings = memoryview((b"\x89\xfdabcd" + bytes(125)) * 300_000)  # 39 MB
+    with (
+        Broker(websocket_port=0) as broker,
+        socket.create_connection(("127.0.0.1", int(broker.urls["ws"].rpartition(":")[2]))) as sock,
+    ):
+        sock.settimeout(5)
+        connect = b"CONNECT\naccept-version:1.2\nhost:/\n\n\0"
+        sock.sendall(UPGRADE.encode() + bytes((0x82, 0x80 | len(connect))) + bytes(4) + connect)
+        while b"CONNECTED" not in sock.recv(65536):
+            pass
+        sent = 0
+        sock.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while sent < len(pings):
+                sent += sock.send(pings[sent : sent + 1_000_000])
+        assert sent < len(pings), "39 MB of pings were answered to a client that reads nothing"
+
+
+def test_a_client_that_pings_and_vanishes_leaves_no_trace_in_the_log(caplog):
+    for _ in range(5):
+        with Broker(websocket_port=0) as broker:
+            with socket.create_connection(
+                ("127.0.0.1", int(broker.urls["ws"].rpartition(":")[2]))
+            ) as sock:
+                sock.sendall(UPGRADE.encode())
+                sock.recv(65536)
+                sock.sendall(b"\x89\x80abcd" * 20_000)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            until(lambda broker=broker: not broker.clients())
+    assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO][:5] == []
