@@ -347,7 +347,7 @@ class StompMagics(Magics):
             "clients": broker.clients,
             "events": broker.events,
         }[args.action]
-        return pd.DataFrame(look())
+        return _with_times(pd.DataFrame(look()))
 
     # -- names -------------------------------------------------------------------------------
 
@@ -408,6 +408,13 @@ def _stream_status(stream: FrameStream) -> dict[str, object]:
         stream.live,
     )
     return dict(zip(_STREAM_STATUS, values, strict=True))
+
+
+def _with_times(table: pd.DataFrame) -> pd.DataFrame:
+    """With seconds since the epoch as times."""
+    for name in {"time", "connected_at"}.intersection(table.columns):
+        table[name] = pd.to_datetime(table[name], unit="s", utc=True).dt.as_unit("us")
+    return table
 
 
 def _disturb(broker: Broker, args: Any) -> None:

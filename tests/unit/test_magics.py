@@ -516,7 +516,9 @@ def test_the_broker_can_be_looked_into(shell, started, queue):
     destinations = run(shell, "stomp_broker", "destinations")
     assert destinations["destination"].tolist() == ["/queue/q"]
     assert run(shell, "stomp_broker", "clients")["subscriptions"].tolist() == [["/queue/q"]]
-    assert run(shell, "stomp_broker", "events")["event"].tolist()[:2] == ["connected", "subscribed"]
+    events = run(shell, "stomp_broker", "events")
+    assert events["event"].tolist()[:2] == ["connected", "subscribed"]
+    assert str(events["time"].dtype) == "datetime64[us, UTC]"
 
 
 def test_faults_come_and_go(shell, started, queue):
