@@ -37,7 +37,9 @@ from stompy import (
 )
 from stompy.broker import Broker
 from stompy.broker.destinations import Destinations
-from stompy.broker.session import Session
+from stompy.broker.events import EventLog
+from stompy.broker.limits import Limits
+from stompy.broker.session import Rules, Session
 from stompy.client import CONNECT_LIMIT
 from tests.brokers import servers
 from tests.brokers.test_client import WAIT, Connect, left_in, received
@@ -742,11 +744,12 @@ def application(path: str, token: str) -> Iterator[int]:
 
     def converse(connection: ServerConnection) -> None:
         assert connection.subprotocol == "v12.stomp"
-        stomp = Session(Destinations(), lambda _: None)
+        limits, log = Limits(), EventLog()
+        stomp = Session(Rules(Destinations(limits, log), log, limits), "1", 0.0, lambda: None)
         for data in connection:
-            stomp.receive(data.encode() if isinstance(data, str) else data)
-            if octets := stomp.take_output():
-                connection.send(octets.decode())
+            stomp.receive(data.encode() if isinstance(data, str) else data, 0.0)
+            for piece in stomp.take_output(1_000_000, 0.0):
+                connection.send(str(piece, "utf-8"))
 
     with serve(
         converse,

@@ -18,6 +18,7 @@ from enum import Enum
 from functools import partial
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,6 +31,8 @@ from stompy.broker.limits import Limits
 from stompy.broker.message import HEADER_OVERHEAD, MESSAGE_OVERHEAD
 from stompy.broker.outbox import Outbox
 from stompy.broker.session import Rules, Session
+
+pytestmark = pytest.mark.timeout(600)  # to find the shortest list of steps takes minutes
 
 UNREAD_LIMIT, MAX_BACKLOG, MAX_DELIVERIES = 1500, 2500, 2  # a few messages each
 CLIENTS, ENOUGH_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS = 3, 4, 7
