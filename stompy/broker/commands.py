@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,9 +17,11 @@ from stompy.errors import STOMPProtocolError
 from stompy.frame import AckMode, STOMPFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from stompy.broker.events import EventLog
+    from stompy.broker.message import Message
+    from stompy.broker.subscription import Delivery
 
 MAX_SUBSCRIPTIONS, MAX_TRANSACTIONS, MAX_TEMP_QUEUES = 10_000, 1000, 1000
 
@@ -39,25 +42,19 @@ class Client(Owner, Protocol):
         """The protocol version agreed on."""
 
 
+@dataclass
 class Transaction:
-    """What a transaction has gathered: steps, each to be done at COMMIT or undone at ABORT."""
+    """What a transaction has gathered.
 
-    def __init__(self) -> None:
-        self._steps: list[tuple[Callable[[], None], Callable[[], None]]] = []
+    Attributes:
+        steps: what is to be done at COMMIT, in order; nothing of it can fail any more.
+        messages: for which there is room.
+        claims: what is acknowledged in it, by subscription.
+    """
 
-    def add(self, do: Callable[[], None], undo: Callable[[], None]) -> None:
-        """Put off a step that cannot fail any more."""
-        self._steps.append((do, undo))
-
-    def commit(self) -> None:
-        """Do all, in order."""
-        for do, _ in self._steps:
-            do()
-
-    def abort(self) -> None:
-        """Undo all, the latest first."""
-        for _, undo in reversed(self._steps):
-            undo()
+    steps: list[Callable[[], None]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    claims: list[tuple[Subscription, list[Delivery]]] = field(default_factory=list)
 
 
 class Commands:
@@ -118,10 +115,8 @@ class Commands:
 
     def end(self) -> None:
         """The client is gone: its transactions are aborted, its messages go back."""
-        for transaction in self._transactions.values():
-            transaction.abort()
+        self._undo(self._transactions.values(), self._subscriptions.values())
         self._transactions.clear()
-        self._destinations.unsubscribe(self._subscriptions.values())
         self._subscriptions.clear()
         for name in self._temp_queues.values():
             self._destinations.close_temp_queue(name)
@@ -164,10 +159,8 @@ class Commands:
             return
         transaction = self._transaction(frame)
         message = self._destinations.admit(envelope, frame.Body)
-        transaction.add(
-            partial(self._destinations.publish, message),
-            partial(self._destinations.discard, message),
-        )
+        transaction.messages.append(message)
+        transaction.steps.append(partial(self._destinations.publish, message))
 
     def _envelope(self, frame: STOMPFrame) -> Envelope:
         """Where a SEND goes and what it says; the last one's, if that is the same."""
@@ -191,10 +184,8 @@ class Commands:
             return
         transaction = self._transaction(frame)
         deliveries = subscription.claim(number)
-        transaction.add(
-            partial(settle, subscription, deliveries),
-            partial(there.restore, subscription, deliveries),
-        )
+        transaction.claims.append((subscription, deliveries))
+        transaction.steps.append(partial(settle, subscription, deliveries))
 
     def _pending(self, frame: STOMPFrame) -> tuple[Subscription, int]:
         """Which delivered message an ACK or NACK means (ACK in the three specifications)."""
@@ -302,10 +293,23 @@ class Commands:
         self._transactions[name] = Transaction()
 
     def _commit(self, frame: STOMPFrame) -> None:
-        self._end_transaction(frame).commit()
+        for step in self._end_transaction(frame).steps:
+            step()
 
     def _abort(self, frame: STOMPFrame) -> None:
-        self._end_transaction(frame).abort()
+        self._undo([self._end_transaction(frame)])
+
+    def _undo(
+        self, transactions: Iterable[Transaction], ended: Iterable[Subscription] = ()
+    ) -> None:
+        """As if the transactions had not been, and perhaps end subscriptions with them: what goes
+        back to a queue does so in order."""
+        claims = []
+        for transaction in transactions:
+            claims += transaction.claims
+            for message in transaction.messages:
+                self._destinations.discard(message)
+        self._destinations.unsubscribe(ended, claims)
 
     def _end_transaction(self, frame: STOMPFrame) -> Transaction:
         return self._transactions.pop(self._open(self._need(frame, "transaction")))

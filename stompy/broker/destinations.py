@@ -33,7 +33,7 @@ class Destinations:
 
     In a transaction a message is sent in two steps, `admit` and `publish`, so that one that has
     room for its messages cannot fail any more. An acknowledgement has two, too: what
-    `Subscription.claim` gives is settled by `ack` or `nack`, or restored.
+    `Subscription.claim` gives is settled by `ack` or `nack`, or goes back by `unsubscribe`.
 
     Args:
         limits: how much they may keep.
@@ -131,9 +131,25 @@ class Destinations:
         subscription.place = queue
         queue.subscribe(subscription)
 
-    def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
-        """End subscriptions; what they held unacknowledged goes back, in order."""
+    def unsubscribe(
+        self,
+        subscriptions: Iterable[Subscription],
+        claims: Iterable[tuple[Subscription, list[Delivery]]] = (),
+    ) -> None:
+        """End subscriptions; what they held unacknowledged goes back, in order.
+
+        Args:
+            subscriptions: those that end.
+            claims: what was claimed, also by others, and is unacknowledged still: the transactions
+                are aborted.
+        """
         held: dict[Queue | Topic, list[Message]] = {}
+        for subscription, deliveries in claims:
+            if subscription.active:
+                subscription.unclaim(deliveries)
+            else:
+                subscription.claimed -= len(deliveries)
+                held.setdefault(subscription.place, []).extend(_returning(deliveries))
         for subscription in subscriptions:
             place = subscription.place
             held.setdefault(place, []).extend(place.unsubscribe(subscription))
@@ -164,14 +180,6 @@ class Destinations:
                 again.append(message)
         subscription.place.give_back(again)
         self._go_on(subscription)
-
-    def restore(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
-        """What was claimed is unacknowledged still: the transaction was aborted."""
-        if subscription.active:
-            subscription.unclaim(deliveries)
-        else:
-            subscription.claimed -= len(deliveries)
-            subscription.place.give_back(_returning(deliveries))
 
     def _go_on(self, subscription: Subscription) -> None:
         if subscription.active:

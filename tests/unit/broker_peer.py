@@ -12,7 +12,7 @@ from stompy.broker.limits import Limits
 from stompy.broker.message import Envelope, Message
 from stompy.broker.selector import Selector
 from stompy.broker.session import Rules, Session
-from stompy.broker.subscription import Subscription
+from stompy.broker.subscription import Delivery, Subscription
 
 SEND_SIZE = 256 * 1024
 """Octets that a peer reads at a time, as the broker's sockets do."""
@@ -73,6 +73,11 @@ def ack(there: Destinations, subscription: Subscription, number: int) -> None:
 
 def nack(there: Destinations, subscription: Subscription, number: int) -> None:
     there.nack(subscription, subscription.claim(number))
+
+
+def restore(there: Destinations, subscription: Subscription, deliveries: list[Delivery]) -> None:
+    """What was claimed was not meant: the transaction is aborted."""
+    there.unsubscribe((), [(subscription, deliveries)])
 
 
 def drained(there: Destinations, queue: str) -> list[str]:

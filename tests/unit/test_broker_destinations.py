@@ -20,6 +20,7 @@ from tests.unit.broker_peer import (
     nack,
     place,
     places,
+    restore,
     send,
     size,
     subscribe,
@@ -161,7 +162,7 @@ def test_room_is_kept_until_the_ack():
         deliveries = subscription.claim(client.numbers[0])
         with pytest.raises(Full):
             send(there, QUEUE, "b")
-        there.restore(subscription, deliveries)
+        restore(there, subscription, deliveries)
     ack(there, subscription, client.numbers[0])
     send(there, QUEUE, "b")
 
@@ -494,13 +495,13 @@ def test_whatever_happens_no_message_of_a_queue_is_lost_or_doubled_and_no_room_e
             else:
                 there.nack(subscription, deliveries)
         elif step == "abort" and claims:
-            there.restore(*claims.pop())
+            restore(there, *claims.pop())
         elif step in ("sleep", "wake"):
             subscription.owner.ready = step == "wake"
             if subscription.active:
                 there.dispatch(subscription)
     for subscription, deliveries in claims:
-        there.restore(subscription, deliveries)
+        restore(there, subscription, deliveries)
     for message in transaction:
         there.publish(message)
     for subscription in subscriptions:

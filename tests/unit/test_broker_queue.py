@@ -25,6 +25,7 @@ from tests.unit.broker_peer import (
     nack,
     place,
     places,
+    restore,
     send,
     subscribe,
 )
@@ -481,7 +482,7 @@ def check_against_the_double(kinds: list[Any], steps: list[Any]) -> None:
             whose, deliveries, covered = open_claims.pop()
             double.claimed[whose] -= len(covered)
             if step == "abort":
-                there.restore(subscriptions[whose], deliveries)
+                restore(there, subscriptions[whose], deliveries)
                 if whose in double.turns:
                     double.held[whose] = sorted([*double.held[whose], *covered])
                     order = {m: p for p, m in enumerate(subscriptions[whose].pending)}

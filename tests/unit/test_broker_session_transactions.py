@@ -291,3 +291,30 @@ def test_a_commit_finds_room_whatever_was_sent_since():
         assert other.message("/queue/q", b"c")[0]["message"] == "no room"
         assert peer.send("COMMIT", {"transaction": "t"}) == []
         assert broker.drain("/queue/q") == [b"b", b"a"]
+
+
+def test_what_abort_gives_back_of_an_ended_subscription_comes_in_order(broker):
+    peer, other = Peer(broker), Peer(broker)
+    peer.subscribe("/queue/q", id="s", ack="client-individual")
+    peer.send("BEGIN", {"transaction": "t"})
+    for body in (b"1", b"2", b"3"):
+        (message,) = peer.message("/queue/q", body)
+        peer.answer("ACK", message, transaction="t")
+    peer.send("UNSUBSCRIBE", {"id": "s"})
+    other.subscribe("/queue/q")
+    peer.send("ABORT", {"transaction": "t"})
+    assert other.bodies() == [b"1", b"2", b"3"]
+
+
+def test_what_a_lost_client_held_and_what_it_had_claimed_comes_in_order(broker):
+    peer, other = Peer(broker), Peer(broker)
+    for id in ("s", "t"):
+        peer.subscribe("/queue/q", id=id, ack="client-individual")
+    held, claimed = [peer.message("/queue/q", body)[0] for body in (b"1", b"2")]
+    peer.send("BEGIN", {"transaction": "t"})
+    peer.answer("ACK", claimed, transaction="t")
+    peer.send("UNSUBSCRIBE", {"id": claimed["subscription"]})
+    other.subscribe("/queue/q")
+    assert held["subscription"] != claimed["subscription"]
+    peer.session.end("lost")
+    assert other.bodies() == [b"1", b"2"]

@@ -11,6 +11,7 @@ from tests.unit.broker_peer import (
     assert_settled,
     drained,
     places,
+    restore,
     send,
     subscribe,
 )
@@ -69,7 +70,7 @@ def test_what_was_claimed_and_restored_is_pending_in_order(there, order):
     claims = [subscription.claim(client.numbers[which]) for which in (2, 0, 1)]
     assert subscription.unacknowledged == 4
     for which in order:
-        there.restore(subscription, claims[which])
+        restore(there, subscription, claims[which])
     assert list(subscription.pending) == client.numbers
     assert subscription.claimed == 0
     there.unsubscribe([subscription])
@@ -80,7 +81,7 @@ def test_after_abort_an_ack_in_client_mode_covers_what_it_had_covered(there):
     client, subscription = subscribe(there, QUEUE, AckMode.Client)
     send(there, QUEUE, *"abcd")
     claimed = subscription.claim(client.numbers[1])
-    there.restore(subscription, claimed)
+    restore(there, subscription, claimed)
     ack(there, subscription, client.numbers[2])
     assert list(subscription.pending) == client.numbers[3:]
 
@@ -96,14 +97,19 @@ def test_what_is_claimed_counts_for_prefetch(there):
 
 
 @pytest.mark.parametrize(
-    ("end", "left"), [("ack", ["b*"]), ("nack", ["a*", "b*"]), ("restore", ["a*", "b*"])]
+    ("end", "left"),
+    [
+        (Destinations.ack, ["b*"]),
+        (Destinations.nack, ["a*", "b*"]),
+        (restore, ["a*", "b*"]),
+    ],
 )
 def test_what_is_claimed_is_settled_though_its_subscription_has_ended(there, end, left):
     client, subscription = subscribe(there, QUEUE, AckMode.ClientInd)
     send(there, QUEUE, "a", "b")
     claimed = subscription.claim(client.numbers[0])
     there.unsubscribe([subscription])
-    getattr(there, end)(subscription, claimed)
+    end(there, subscription, claimed)
     assert subscription.unacknowledged == 0
     assert drained(there, QUEUE) == left
     assert_settled(there)

@@ -18,6 +18,7 @@ from tests.unit.broker_peer import (
     nack,
     place,
     places,
+    restore,
     send,
     size,
     subscribe,
@@ -134,7 +135,7 @@ def test_what_waits_for_its_ack_is_kept_by_its_number_alone(there, mode):
 def test_a_message_of_a_topic_that_was_claimed_is_unacknowledged_again_after_abort(there):
     client, subscription = subscribe(there, TOPIC, AckMode.ClientInd)
     send(there, TOPIC, "a", "b")
-    there.restore(subscription, subscription.claim(client.numbers[0]))
+    restore(there, subscription, subscription.claim(client.numbers[0]))
     assert list(subscription.pending) == client.numbers
 
 
