@@ -11,7 +11,7 @@ from stompy import STOMPFrame, wire
 from stompy.broker import commands
 from stompy.broker.limits import Limits
 from stompy.broker.session import MAX_FIRST_FRAME
-from tests.unit.broker_peer import Peer, PureBroker, send, size, subscribe
+from tests.unit.broker.clients import Peer, PureBroker, send, size, subscribe
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 QUEUE = "/queue/q"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stompy.broker.limits import Limits
-from tests.unit.broker_peer import Peer, PureBroker, size
+from tests.unit.broker.clients import Peer, PureBroker, size
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 NOT_10 = pytest.mark.parametrize("version", ["1.1", "1.2"])

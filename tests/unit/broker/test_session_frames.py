@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stompy import wire
-from tests.unit.broker_peer import Peer, PureBroker
+from tests.unit.broker.clients import Peer, PureBroker
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 NOT_10 = pytest.mark.parametrize("version", ["1.1", "1.2"])

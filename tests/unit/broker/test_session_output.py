@@ -9,7 +9,7 @@ import pytest
 from stompy.broker.limits import Limits
 from stompy.broker.outbox import SHARED_SIZE
 from stompy.broker.session import UNREAD_LIMIT
-from tests.unit.broker_peer import Peer, PureBroker, place, size
+from tests.unit.broker.clients import Peer, PureBroker, place, size
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stompy import wire
-from tests.unit.broker_peer import Peer, PureBroker
+from tests.unit.broker.clients import Peer, PureBroker
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 

@@ -9,7 +9,7 @@ import pytest
 from stompy import STOMPFrame
 from stompy.broker.destinations import REPLY_QUEUE
 from stompy.broker.limits import Limits
-from tests.unit.broker_peer import Peer, PureBroker, place, size
+from tests.unit.broker.clients import Peer, PureBroker, place, size
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 TEMP, SERVICE = "/temp-queue/replies", "/queue/service"

@@ -11,7 +11,7 @@ from stompy.broker import topic
 from stompy.broker.destinations import Destinations
 from stompy.broker.limits import Limits
 from stompy.broker.topic import pattern_of
-from tests.unit.broker_peer import (
+from tests.unit.broker.clients import (
     Client,
     ack,
     assert_settled,

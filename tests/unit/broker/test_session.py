@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from stompy import wire
-from tests.unit.broker_peer import Peer, PureBroker
+from tests.unit.broker.clients import Peer, PureBroker
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 NOT_10 = pytest.mark.parametrize("version", ["1.1", "1.2"])

@@ -9,7 +9,7 @@ import pytest
 
 from stompy import wire
 from stompy.broker.limits import Limits
-from tests.unit.broker_peer import Peer, PureBroker
+from tests.unit.broker.clients import Peer, PureBroker
 
 ALL = pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
 NOT_10 = pytest.mark.parametrize("version", ["1.1", "1.2"])

@@ -11,7 +11,7 @@ from stompy.broker.destinations import REPLY_QUEUE, Destinations
 from stompy.broker.limits import Limits
 from stompy.broker.message import Full, Message
 from stompy.broker.subscription import Delivery, Subscription
-from tests.unit.broker_peer import (
+from tests.unit.broker.clients import (
     Client,
     ack,
     admit,

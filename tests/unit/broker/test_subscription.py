@@ -6,7 +6,7 @@ import pytest
 
 from stompy import AckMode
 from stompy.broker.destinations import Destinations
-from tests.unit.broker_peer import (
+from tests.unit.broker.clients import (
     ack,
     assert_settled,
     drained,

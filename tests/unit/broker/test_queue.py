@@ -16,7 +16,7 @@ from stompy.broker.limits import Limits
 from stompy.broker.queue import GAPS
 from stompy.broker.selector import Selector
 from stompy.broker.subscription import Delivery, Subscription
-from tests.unit.broker_peer import (
+from tests.unit.broker.clients import (
     Client,
     ack,
     admit,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stompy import STOMPFrame, wire
 from stompy.broker.limits import Limits
-from tests.unit.broker_peer import Peer, PureBroker
+from tests.unit.broker.clients import Peer, PureBroker
 
 PEERS = 3
 DESTINATIONS = (
