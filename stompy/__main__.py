@@ -163,7 +163,9 @@ def broker(options: argparse.Namespace) -> None:
     from stompy.broker import Broker  # brings asyncio, which the others do not need
 
     if options.verbose:
-        logging.basicConfig(format="%(message)s", level=logging.INFO)
+        logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    if options.cert_file is None and not (options.tls is None and options.wss is None):
+        raise STOMPError("TLS needs a certificate", hint="--cert-file and --key-file")
     running = Broker(
         options.host,
         options.port,
@@ -179,23 +181,21 @@ def broker(options: argparse.Namespace) -> None:
     try:
         running.start()
     except OSError as error:
-        number = error.errno or 0  # below 0: it is about the host's name, and not the system's
-        reason = os.strerror(number) if number > 0 else error.strerror or error
-        raise STOMPError(
-            f"cannot listen on {options.host}:{options.port}: {reason}",
-            hint="--port 0 takes a free port",
-        ) from error
+        raise STOMPError(str(error.strerror or error)) from error
     with running:
         print(*running.urls.values(), sep="\n", flush=True)
         threading.Event().wait()
 
 
 def _logins(options: argparse.Namespace) -> dict[str, str] | None:
-    if options.login is None:
+    if options.login is None and options.passcode_env is None:
         return None
-    if options.passcode_env is None:
-        raise STOMPError("--login needs a passcode", hint="--passcode-env VAR")
-    return {options.login: _passcode(options) or ""}
+    passcode = _passcode(options)
+    if options.login is None or not passcode:
+        raise STOMPError(
+            "who may come in needs a login and a passcode", hint="--login NAME --passcode-env VAR"
+        )
+    return {options.login: passcode}
 
 
 # -- the command line ----------------------------------------------------------------------------

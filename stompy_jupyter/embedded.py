@@ -33,11 +33,11 @@ def start_embedded_broker(**options: Any) -> Broker:
     with _lock:
         if _broker.running and options not in ({}, _options):
             raise STOMPError(
-                f"the embedded broker runs already, otherwise: {_broker!r}",
-                hint="stop it first; its queues will be gone",
+                f"the embedded broker runs already, with other arguments: {_broker!r}",
+                hint="%stomp_broker stop; its queues will be gone",
             )
         if not _broker.running and options != _options:
-            _broker, _options = Broker(**options), options
+            _broker, _options = Broker(**options).start(), options
         return _broker.start()
 
 

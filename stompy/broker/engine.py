@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import errno
 import logging
 import os
@@ -20,7 +21,7 @@ from stompy.errors import STOMPError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stompy.broker.session import Rules
 
@@ -192,20 +193,29 @@ class Engine:
         self, scheme: str, port: int, factory: Callable[[], Connection]
     ) -> tuple[str, int]:
         secure = scheme in ("stomp+ssl", "wss")
-        server = await self._loop.create_server(
-            factory,
-            self._listeners.host,
-            port,
-            backlog=BACKLOG,
-            ssl=self._listeners.tls if secure else None,
-            ssl_handshake_timeout=self.rules.limits.connect_timeout if secure else None,
-            ssl_shutdown_timeout=LINGER if secure else None,
-        )
+        host = self._listeners.host or "0.0.0.0"
+        with _naming(f"{host}:{port} ({scheme})"):
+            server = await self._loop.create_server(
+                factory,
+                host,
+                port,
+                family=0 if port else await self._family(host),
+                backlog=BACKLOG,
+                ssl=self._listeners.tls if secure else None,
+                ssl_handshake_timeout=self.rules.limits.connect_timeout if secure else None,
+                ssl_shutdown_timeout=LINGER if secure else None,
+            )
         self._servers.append(server)
         address: tuple[str, int] = server.sockets[0].getsockname()[:2]
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.urls[scheme] = f"{scheme}://{host}:{address[1]}"
         return address
+
+    async def _family(self, host: str) -> int:
+        """Of a name that stands for several addresses the first: each would get a free port of its
+        own."""
+        found = await self._loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        return found[0][0]
 
     def _websocket_factory(self, scheme: str) -> Callable[[], Connection]:
         try:
@@ -218,10 +228,12 @@ class Engine:
         return partial(WebSocketConnection, self, scheme, self._listeners.origins)
 
     async def _listen_unix(self, path: str) -> None:
-        if _listens(path):  # asyncio would take it over, as it does what a crash has left
-            raise OSError(errno.EADDRINUSE, f"{path} is in use")
         factory = partial(Connection, self, "stomp+unix")
-        self._servers.append(await self._loop.create_unix_server(factory, path, backlog=BACKLOG))
+        with _naming(path):
+            if _listens(path):  # asyncio would take it over, as it does what a crash has left
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            server = await self._loop.create_unix_server(factory, path, backlog=BACKLOG)
+        self._servers.append(server)
         self._unix_socket = Path(path).stat()
         self.urls["stomp+unix"] = f"stomp+unix://{Path(path).absolute()}"
 
@@ -314,10 +326,9 @@ class Engine:
 
     def drop(self, client: str | None) -> None:
         """Cut the connection of one client, or of all, without a word."""
-        if client is not None:
-            self._find(client).cut()
-            return
-        self._cut()
+        for connection in [self._find(client)] if client else list(self._connections.values()):
+            connection.session.end("dropped by the broker")
+            connection.cut()
 
     def _find(self, client: str) -> Connection:
         if client not in self._connections:
@@ -326,6 +337,24 @@ class Engine:
 
 
 _TRAFFIC = ("frames_received", "frames_sent", "octets_received", "octets_sent")
+
+
+_ADVICE = {
+    errno.EADDRINUSE: "; take another, or port 0 for a free one",
+    errno.EACCES: "; ports below 1024 are for the system",
+}
+
+
+@contextlib.contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Say in an OSError of the block where it was that nobody could listen."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0  # below 0: it is about the host's name, and not the system's
+        reason = os.strerror(number) if number > 0 else error.strerror or error
+        text = f"cannot listen on {where}: {reason}{_ADVICE.get(number, '')}"
+        raise OSError(error.errno, text) from error
 
 
 def _listens(path: str) -> bool:

@@ -495,7 +495,7 @@ def test_the_broker_starts_where_it_is_told_and_may_be_started_again(shell):
 
 
 def test_a_broker_that_runs_is_not_started_otherwise(shell, started):
-    with pytest.raises(STOMPError, match="runs already, otherwise"):
+    with pytest.raises(STOMPError, match="runs already, with other arguments"):
         run(shell, "stomp_broker", "start --websocket 0")
     run(shell, "stomp_broker", "stop")
     assert not started.running

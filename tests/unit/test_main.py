@@ -309,7 +309,7 @@ def test_broker_lets_in_whom_it_is_told_and_says_what_happens(
         client.subscribe("/topic/T", receipt=True)
     running.send_signal(signal.SIGTERM)
     said = running.communicate(timeout=TIMEOUT)[1].splitlines()
-    assert said == [
+    assert [line.split(" ", 2)[2] for line in said] == [  # behind the time
         "refused 1 access refused",
         "connected 2 STOMP 1.2",
         "subscribed 2 /topic/T",
@@ -323,7 +323,7 @@ def test_broker_says_that_a_port_is_taken(
     code, _, err = run("broker", "--port", str(broker.address[1]))
     assert code == 1
     assert "in use" in err
-    assert "--port 0" in err
+    assert "port 0" in err
 
 
 # -- what they share -----------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def test_a_passcode_comes_from_a_variable_and_is_shown_nowhere(
         (["listen", "--passcode-env", "STOMPY_UNSET", "/queue/Q"], "STOMPY_UNSET is not set"),
         (["send", "--ca-file", "nowhere.pem", "/queue/Q"], "nowhere.pem"),
         (["broker", "--tls", "0"], "TLS needs a certificate"),
-        (["broker", "--login", "me"], "--login needs a passcode"),
+        (["broker", "--login", "me"], "needs a login and a passcode"),
         (["broker", "--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
     ],
 )
