@@ -316,20 +316,21 @@ class StompMagics(Magics):
             "--drop-after", type=int, default=0, metavar="N", help="faults: cut after N frames"
         ),
         argument("--drop", action="store_true", help="faults: cut the connection now"),
+        argument("--off", action="store_true", help="faults: none any more"),
     )
     def stomp_broker(self, line: str) -> Any:
         """Start, stop, look into, or disturb the broker that is embedded in the kernel.
 
         `status`, `destinations`, `clients` and `events` give a DataFrame. `faults` lets go wrong
-        what it names, from now on, and without options nothing any more. The same in Python:
-        the methods of `stompy_jupyter.embedded.embedded_broker()`.
+        what it names, from now on, and nothing else; without options it says what is on. The same
+        in Python: the methods of `stompy_jupyter.embedded.embedded_broker()`.
 
         Example::
 
             %stomp_broker start --websocket 15674
             %stomp_broker destinations
             %stomp_broker faults --slow 0.5 --duplicate
-            %stomp_broker faults
+            %stomp_broker faults --off
         """
         args = parse_argstring(self.stomp_broker, line)
         if args.action == "start":
@@ -338,6 +339,8 @@ class StompMagics(Magics):
         if args.action == "stop":
             return stop_embedded_broker()
         broker = embedded_broker(start=False)
+        if not broker.running and args.action != "events":
+            raise UsageError("the broker does not run: %stomp_broker start")
         if args.action == "faults":
             return _disturb(broker, args)
         if args.action == "status":
@@ -417,15 +420,18 @@ def _with_times(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _disturb(broker: Broker, args: Any) -> None:
+def _disturb(broker: Broker, args: Any) -> Faults:
+    """Set the faults that are named, cut connections, or say what is on."""
     names = [field.name for field in dataclasses.fields(Faults)]
     try:
         faults = Faults(**{name: getattr(args, name) for name in names})
     except ValueError as error:
         raise UsageError(str(error)) from error
-    broker.set_faults(faults, args.client)
+    if args.off or faults != Faults():
+        broker.set_faults(faults, args.client)
     if args.drop:
         broker.drop(args.client)
+    return broker.faults
 
 
 def _headers(given: list[str]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from stompy import wire
 from stompy.broker.destinations import REPLY_QUEUE, TEMP_QUEUE, Destinations
-from stompy.broker.message import Envelope
+from stompy.broker.message import Envelope, Full
+from stompy.broker.queue import Queue
 from stompy.broker.refusal import Refusal
 from stompy.broker.selector import Selector
 from stompy.broker.subscription import Owner, Subscription
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stompy.broker.subscription import Delivery
 
 MAX_SUBSCRIPTIONS, MAX_TRANSACTIONS, MAX_TEMP_QUEUES = 10_000, 1000, 1000
+MAX_NAME = 1024
+"""Characters of a destination, and of the name of a subscription or a transaction."""
 
 _COUNT = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
@@ -103,7 +106,12 @@ class Commands:
     def go_on(self) -> None:
         """The client reads again: deliver what was held back, if need be not all of it; then those
         are first the next time that had to wait."""
+        served: set[object] = set()
         for key, subscription in list(self._subscriptions.items()):
+            if subscription.place in served:  # a queue serves all of its subscribers at once
+                continue
+            if isinstance(subscription.place, Queue):
+                served.add(subscription.place)
             self._destinations.dispatch(subscription)
             self._subscriptions[key] = self._subscriptions.pop(key)
             if not self._client.ready:
@@ -146,8 +154,10 @@ class Commands:
         if name not in frame:
             raise Refusal(
                 f"{frame.Command} without {name}",
-                f"A {frame.Command} frame of STOMP {self._client.version} needs the header {name}.",
+                f"In STOMP {self._client.version}, {frame.Command} needs the header {name}.",
             )
+        if len(frame[name]) > MAX_NAME:
+            raise Refusal(f"{name} is too long", f"It has {MAX_NAME} characters at the most.")
         return frame[name]
 
     # -- messages ----------------------------------------------------------------------------
@@ -237,7 +247,8 @@ class Commands:
 
     def _subscribe(self, frame: STOMPFrame) -> None:
         destination = self._need(frame, "destination")
-        sub_id = frame.get("id") if self._client.version == "1.0" else self._need(frame, "id")
+        given = "id" in frame or self._client.version != "1.0"
+        sub_id = self._need(frame, "id") if given else None
         key = ("destination", destination) if sub_id is None else ("id", sub_id)
         name = self._resolved(destination)
         subscription = Subscription(self._client, sub_id, name, *_options(frame))
@@ -261,6 +272,9 @@ class Commands:
         self._subscriptions[key] = subscription
         try:
             self._destinations.subscribe(subscription)
+        except Full:
+            del self._subscriptions[key]
+            raise
         except PermissionError:
             del self._subscriptions[key]
             raise Refusal(
@@ -274,13 +288,22 @@ class Commands:
             key = ("destination", self._need(frame, "destination"))
         else:
             key = ("id", self._need(frame, "id"))
-        implied = ("reply", key[1])
-        subscription = self._subscriptions.pop(key if key in self._subscriptions else implied, None)
+        if key not in self._subscriptions:
+            key = self._otherwise_named(*key)
+        subscription = self._subscriptions.pop(key, None)
         if subscription is None:
             raise Refusal("no such subscription", f"There is none with the {key[0]} {key[1]!r}.")
         self._last_key = None  # for replies it may have to be subscribed to anew
         self._destinations.unsubscribe([subscription])
         self._log.note("unsubscribed", self._client.id, subscription.destination)
+
+    def _otherwise_named(self, kind: str, name: str) -> tuple[str, str]:
+        """The key of a subscription that a reply-to has implied, by its id; or of one that has an
+        id, by its destination (STOMP 1.0, "UNSUBSCRIBE")."""
+        if kind == "id":
+            return "reply", name
+        named = (key for key, one in self._subscriptions.items() if one.destination == name)
+        return next(named, (kind, name))
 
     # -- transactions ------------------------------------------------------------------------
 

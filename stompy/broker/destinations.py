@@ -15,7 +15,7 @@ from stompy.broker.queue import Queue
 from stompy.broker.topic import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from stompy.broker.events import EventLog
     from stompy.broker.limits import Limits
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 QUEUE, TOPIC = "/queue/", "/topic/"
 TEMP_QUEUE, REPLY_QUEUE = "/temp-queue/", "/reply-queue/"
 DEAD_LETTERS = "/queue/DLQ."
+MAX_SUBSCRIBED = 256 * 1024 * 1024
+"""Octets that all subscriptions may take, without messages."""
 MAX_REMEMBERED = 1000
 """Names of which it is known which topics they concern."""
 
@@ -38,17 +40,26 @@ class Destinations:
     Args:
         limits: how much they may keep.
         log: what is noteworthy is noted there.
+        numbers: those of the messages; no two brokers of a process give the same.
+
+    Attributes:
+        memory: what queues, transactions and half received messages take.
+        subscribed: what subscriptions take, without messages; and what is unacknowledged of topics.
+        kept: what topics keep for subscribers that do not read: it gives way, and is no reason to
+            refuse anything.
     """
 
-    def __init__(self, limits: Limits, log: EventLog) -> None:
+    def __init__(self, limits: Limits, log: EventLog, numbers: Iterator[int] | None = None) -> None:
         self.memory = Memory(limits.max_memory)
+        self.kept = Memory(limits.max_memory)
+        self.subscribed = Memory(MAX_SUBSCRIBED)
         self._limits = limits
         self._log = log
         self._queues: dict[str, Queue] = {}
         self._topics: dict[str, Topic] = {}
         self._patterns: dict[str, Topic] = {}  # those of the topics that are
         self._audiences: dict[str, list[Topic]] = {}  # which topics a name concerns
-        self._numbers = itertools.count(1)
+        self._numbers = numbers or itertools.count(1)
         self._received = 0
         self._past = Counts()  # of all that is forgotten
         self._nowhere = Queue("", self.memory, 0)  # where replies go to those who have left
@@ -119,14 +130,17 @@ class Destinations:
 
         Raises:
             PermissionError: it is to a temp queue of somebody else, or one that has gone.
+            Full: the broker has no room for it.
         """
         name = subscription.destination
+        self.subscribed.reserve(subscription.size)
         if name.startswith(TOPIC):
             subscription.place = topic = self._topic(name)
             topic.subscribe(subscription)
             return
         queue = self._queue(name)
         if name.startswith(REPLY_QUEUE) and queue.owner is not subscription.owner:
+            self.subscribed.release(subscription.size)
             raise PermissionError(name)
         subscription.place = queue
         queue.subscribe(subscription)
@@ -143,16 +157,19 @@ class Destinations:
             claims: what was claimed, also by others, and is unacknowledged still: the transactions
                 are aborted.
         """
+        ending = dict.fromkeys(subscriptions)
         held: dict[Queue | Topic, list[Message]] = {}
-        for subscription, deliveries in claims:
-            if subscription.active:
+        for subscription, deliveries in _together(claims).items():
+            if subscription.active and subscription not in ending:
                 subscription.unclaim(deliveries)
             else:
                 subscription.claimed -= len(deliveries)
-                held.setdefault(subscription.place, []).extend(_returning(deliveries))
-        for subscription in subscriptions:
+                returning = subscription.place.returning(deliveries)
+                held.setdefault(subscription.place, []).extend(returning)
+        for subscription in ending:
             place = subscription.place
             held.setdefault(place, []).extend(place.unsubscribe(subscription))
+            self.subscribed.release(subscription.size)
         for place, messages in held.items():
             place.give_back(messages)
             self._forget_idle(place)
@@ -174,7 +191,7 @@ class Destinations:
         often; a topic keeps nothing."""
         subscription.claimed -= len(deliveries)
         again = []
-        for message in _returning(deliveries):
+        for message in subscription.place.returning(deliveries):
             spent = message.deliveries >= self._limits.max_deliveries
             if not (spent and self._dead_letter(message)):
                 again.append(message)
@@ -271,7 +288,9 @@ class Destinations:
     def _topic(self, name: str) -> Topic:
         topic = self._topics.get(name)
         if topic is None:
-            topic = Topic(name, self.memory, self._limits.max_backlog, self._note_drop)
+            topic = Topic(
+                name, self.kept, self.subscribed, self._limits.max_backlog, self._note_drop
+            )
             self._topics[name] = topic
             if topic.is_pattern:
                 self._patterns[name] = topic
@@ -300,6 +319,10 @@ class Destinations:
         )
 
 
-def _returning(deliveries: Iterable[Delivery]) -> list[Message]:
-    """The messages of deliveries that may go back: all of a queue's, none of a topic's."""
-    return [one.message for one in deliveries if one.message is not None]
+def _together(
+    claims: Iterable[tuple[Subscription, list[Delivery]]],
+) -> dict[Subscription, list[Delivery]]:
+    by_subscription: dict[Subscription, list[Delivery]] = {}
+    for subscription, deliveries in claims:
+        by_subscription.setdefault(subscription, []).extend(deliveries)
+    return by_subscription

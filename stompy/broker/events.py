@@ -48,7 +48,8 @@ class EventLog:
         }
         with self._lock:
             self._events.append(noted)
-        _log.info("%s", visible(" ".join(filter(None, (event, client, destination, detail)))))
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s", visible(" ".join(filter(None, (event, client, destination, detail)))))
 
     def events(self) -> list[dict[str, object]]:
         """All that are known, oldest first."""

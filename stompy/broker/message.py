@@ -19,12 +19,11 @@ class Full(Exception):
 
 
 class Memory:
-    """Counts the memory that messages take, in all of a broker.
+    """Counts the memory that something takes, in all of a broker.
 
     Attributes:
         limit: octets that there may be.
-        octets: that there are: in queues, unacknowledged, in transactions, half received, and kept
-            for subscribers of topics that do not read.
+        octets: that there are.
     """
 
     def __init__(self, limit: int) -> None:
@@ -38,7 +37,7 @@ class Memory:
             Full: there is not so much.
         """
         if self.octets + octets > self.limit and not beyond:
-            raise Full(f"the broker's messages take {self.octets:,} octets already")
+            raise Full(f"the broker holds {self.octets:,} of {self.limit:,} octets")
         self.octets += octets
 
     def release(self, octets: int) -> None:
@@ -111,10 +110,21 @@ class Message:
         number: its place in the order of all messages, and its ``message-id``.
         deliveries: how often its queue has given it to a subscriber.
         waits: whether its queue has it to give.
-        listed: whether it is in the line of its queue, be it that it waits or that it did.
+        listed: whether it lies in its queue, be it that it waits or that it did.
+        kept: for how many subscribers a topic keeps it.
     """
 
-    __slots__ = (*("body", "deliveries", "envelope", "listed", "number", "place", "size", "waits"),)
+    __slots__ = (
+        "body",
+        "deliveries",
+        "envelope",
+        "kept",
+        "listed",
+        "number",
+        "place",
+        "size",
+        "waits",
+    )
 
     def __init__(self, place: Queue | None, envelope: Envelope, body: bytes) -> None:
         self.place = place
@@ -123,8 +133,8 @@ class Message:
         self.size = MESSAGE_OVERHEAD + envelope.size + len(body)
         self.number = 0
         self.deliveries = 0
-        self.waits = False
-        self.listed = False
+        self.waits = self.listed = False
+        self.kept = 0
 
     def __lt__(self, other: Message) -> bool:
         return self.number < other.number

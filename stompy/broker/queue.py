@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from stompy.broker.message import Counts, Full, Memory, Message
 from stompy.frame import AckMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from stompy.broker.subscription import Delivery, Owner, Subscription
 
@@ -46,8 +47,10 @@ class Queue:
         self.closed = False
         self._memory = memory
         self._max_octets = max_octets
-        # In order. What selectors have taken out of turn stays in it until it is passed.
+        # What waits, in order, and a heap of what has come back. What selectors have taken out of
+        # turn stays there until it is passed.
         self._line: deque[Message] = deque()
+        self._returned: list[Message] = []
         self._selective: list[Subscription] = []  # those of the subscriptions that have a selector
 
     @property
@@ -71,7 +74,7 @@ class Queue:
         if self.closed:
             return
         if self.octets + message.size > self._max_octets and not beyond:
-            raise Full(f"{self.name} holds {self.octets:,} octets already")
+            raise Full(f"{self.name} holds {self.octets:,} of {self._max_octets:,} octets")
         self._memory.reserve(message.size, beyond=beyond)
         self.octets += message.size
 
@@ -89,6 +92,7 @@ class Queue:
         self._memory.release(self.octets)
         self.waiting = self.octets = 0
         self._line.clear()
+        self._returned.clear()
         self.closed = True
 
     # -- messages in -------------------------------------------------------------------------
@@ -105,15 +109,11 @@ class Queue:
 
     def give_back(self, messages: Iterable[Message]) -> None:
         """Put messages back where they were: among those that wait, in order."""
-        returned = sorted(messages)
-        if not returned or self.closed:
+        if self.closed:
             return
-        missing = [message for message in returned if not message.listed]
-        older = []
-        while self._line and missing and self._line[0] < missing[-1]:
-            older.append(self._line.popleft())
-        self._line.extendleft(reversed(list(heapq.merge(older, missing))))
-        for message in returned:
+        for message in messages:
+            if not message.listed:
+                heapq.heappush(self._returned, message)
             self._wait(message)
         self.dispatch()
 
@@ -124,7 +124,7 @@ class Queue:
             if subscription.accepts(message):
                 heapq.heappush(subscription.wanted, message)
 
-    def settle(self, deliveries: Iterable[Delivery]) -> None:
+    def settle(self, deliveries: Collection[Delivery]) -> None:
         """Messages are done that were delivered."""
         for delivery in deliveries:
             if delivery.message is not None:
@@ -137,7 +137,8 @@ class Queue:
         """Add a subscriber, behind those that are there."""
         if subscription.selector is not None:
             self._selective.append(subscription)
-            subscription.wanted = [m for m in self._line if m.waits and subscription.accepts(m)]
+            waiting = (message for message in self._lying() if message.waits)
+            subscription.wanted = sorted(filter(subscription.accepts, waiting))
         subscription.active = True
         self.subscriptions.append(subscription)
         self.dispatch()
@@ -148,10 +149,15 @@ class Queue:
         if subscription.selector is not None:
             self._selective.remove(subscription)
         subscription.active = False
-        held = [one.message for one in subscription.pending.values() if one.message is not None]
+        held = self.returning(subscription.pending.values())
         subscription.pending.clear()
         subscription.wanted.clear()
         return held
+
+    @staticmethod
+    def returning(deliveries: Collection[Delivery]) -> list[Message]:
+        """The messages of deliveries that are not done: they are to be given back."""
+        return [one.message for one in deliveries if one.message is not None]
 
     def go_on(self, _: Subscription) -> None:
         """A subscriber may be ready that was not."""
@@ -173,16 +179,23 @@ class Queue:
     def _next(self, subscription: Subscription) -> Message | None:
         """The oldest message for a subscriber, taken out."""
         if subscription.selector is None:
-            while True:  # there is one: nothing is dispatched otherwise
-                message = self._line.popleft()
-                message.listed = False
-                if message.waits:
-                    return message
+            return self._first()
         while subscription.wanted:
             message = heapq.heappop(subscription.wanted)
             if message.waits:
                 return message
         return None
+
+    def _first(self) -> Message:
+        """The oldest message, taken out; there is one."""
+        while True:
+            if self._returned and not (self._line and self._line[0] < self._returned[0]):
+                message = heapq.heappop(self._returned)
+            else:
+                message = self._line.popleft()
+            message.listed = False
+            if message.waits:
+                return message
 
     def _give(self, subscription: Subscription, message: Message) -> None:
         message.waits = False
@@ -200,10 +213,14 @@ class Queue:
     def _tidy(self) -> None:
         """Forget what was taken out of turn, when it has become more than what waits."""
         most = 2 * self.waiting + GAPS
-        if len(self._line) > most:
-            for message in self._line:
+        if len(self._line) + len(self._returned) > most:
+            for message in self._lying():
                 message.listed = message.waits
             self._line = deque(message for message in self._line if message.waits)
+            self._returned = [message for message in sorted(self._returned) if message.waits]
         for subscription in self._selective:
             if len(subscription.wanted) > most:
                 subscription.wanted = sorted({m for m in subscription.wanted if m.waits})
+
+    def _lying(self) -> Iterable[Message]:
+        return itertools.chain(self._line, self._returned)

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from stompy.errors import STOMPProtocolError
 
-MAX_LENGTH = 8 * 1024  # characters
+MAX_LENGTH = 4 * 1024  # characters
+MAX_LIKE = 8 * 1024  # characters of a header; LIKE knows nothing of longer ones
 MAX_DEPTH = 100  # each level takes a few of Python's 1000 stack frames
 MAX_NUMBER = 400  # characters; enough for every double written without an exponent
 
@@ -41,8 +42,9 @@ class Selector:
     - with a number, as a number. Text that is none, or is beyond the range of a double or longer
       than 400 characters, is unknown. Integers of 64 bits are exact; all others, and what a
       division gives, are doubles.
-    - with text, as text; with TRUE or FALSE, as ``true`` or ``false`` in any case. By JMS both
-      know ``=`` and ``<>`` only; to ask for an order among texts is an error.
+    - with text, as text, for LIKE of 8192 characters at the most; with TRUE or FALSE, as ``true``
+      or ``false`` in any case. By JMS both know ``=`` and ``<>`` only; to ask for an order among
+      texts is an error.
     - with another header, as numbers if both are, else as text by ``=`` and ``<>``.
 
     A header that is missing is NULL, and what rests on an unknown value is unknown too, as are a
@@ -235,14 +237,15 @@ class _Parser:
         self._expect(")", ", or )")
         return frozenset(texts)
 
-    def _pattern(self) -> Callable[[str], bool]:
+    def _pattern(self) -> Callable[[str], bool | None]:
         pattern, escape = self._expect("text", "a pattern in single quotes"), ""
         if self._skip("ESCAPE"):
             token = self._expect("text", "one character in single quotes")
             escape = token.unquoted
             if len(escape) != 1:
                 _wrong(token.at, "expected one character in single quotes")
-        return _like(_pieces(pattern, escape))
+        like = _like(_pieces(pattern, escape))
+        return lambda text: like(text) if len(text) <= MAX_LIKE else None
 
 
 def _wrong(at: int, what: str, hint: str = "") -> NoReturn:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 StrPath = str | os.PathLike[str]
+
+_numbers = itertools.count(1)
+"""Those of the messages of all brokers in this process: whoever has seen one does not see it again
+as another."""
 
 
 class Broker:
@@ -56,7 +62,8 @@ class Broker:
         limits: what it bounds.
 
     Raises:
-        STOMPError: TLS is asked for without a certificate, or one that cannot be used.
+        STOMPError: an argument is not what it should be, TLS is asked for without a certificate, or
+            with one that cannot be used.
 
     Example:
         >>> with Broker() as broker:
@@ -81,6 +88,16 @@ class Broker:
         heart_beat: tuple[int, int] = (100, 100),
         limits: Limits = Limits(),  # noqa: B008  -- it is frozen
     ) -> None:
+        for each in (port, tls_port, websocket_port, wss_port):
+            if each is not None and not (isinstance(each, int) and 0 <= each <= 65535):
+                raise STOMPError(f"{each!r} is no port", hint="0 takes a free one")
+        if not _are_intervals(heart_beat):
+            raise STOMPError(
+                f"heart_beat={heart_beat!r} is no pair of milliseconds", hint="(0, 0) is none"
+            )
+        for login, passcode in (logins or {}).items():
+            if not (isinstance(login, str) and isinstance(passcode, str) and passcode):
+                raise STOMPError(f"the passcode of {login!r} is no text, or empty")
         options = TLSOptions(tls, cert_file, key_file, key_password=key_password)
         tls = options.server_context()
         if tls is None and not (tls_port is None and wss_port is None):
@@ -88,12 +105,13 @@ class Broker:
         if isinstance(origins, str):
             origins = (origins,)
         self._listeners = Listeners(
-            host, port, unix_path, tls_port, websocket_port, wss_port, tls, tuple(origins)
+            host, port, unix_path or None, tls_port, websocket_port, wss_port, tls, tuple(origins)
         )
         self._logins = None if logins is None else dict(logins)
         self._heart_beat = heart_beat
         self._limits = limits
         self._log = EventLog()
+        self._starting = threading.RLock()  # two who start it start one
         self._engine: Engine | None = None
         self._finalizer: weakref.finalize[[], Broker] | None = None
 
@@ -130,21 +148,23 @@ class Broker:
             OSError: an address is taken or not to be had.
             STOMPError: WebSockets are asked for and the library is not installed.
         """
-        if self._engine is None:
-            destinations = Destinations(self._limits, self._log)
-            rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
-            engine = Engine(self._listeners, rules)
-            engine.start()
-            self._engine = engine
-            # The engine's thread knows nothing of the Broker, so that a forgotten one can go.
-            self._finalizer = weakref.finalize(self, engine.stop)
+        with self._starting:
+            if self._engine is None:
+                destinations = Destinations(self._limits, self._log)
+                rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
+                engine = Engine(self._listeners, rules)
+                engine.start()
+                self._engine = engine
+                # The engine's thread knows nothing of the Broker: a forgotten one can go.
+                self._finalizer = weakref.finalize(self, engine.stop)
         return self
 
     def stop(self) -> None:
         """Close all connections and stop listening; twice is fine."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._engine = self._finalizer = None
+        with self._starting:
+            if self._finalizer is not None:
+                self._finalizer()
+            self._engine = self._finalizer = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -192,8 +212,10 @@ class Broker:
 
         Each has ``client`` (its ``session`` header, and its name for `set_faults` and `drop`),
         ``scheme``, ``address``, ``connected_at`` (seconds since the epoch), ``login``,
-        ``version``, ``heart_beat`` (as agreed: what the broker sends, what it wants),
-        ``subscriptions``, and figures.
+        ``version``, ``heart_beat`` (as agreed, in ms: how often the broker sends, and hears),
+        ``subscriptions`` (their destinations), messages that are ``unacknowledged``, ``waiting``
+        because it does not read topics, or ``dropped`` for that, open ``transactions``, octets
+        ``unsent``, and ``frames_…`` and ``octets_received``, ``…_sent``.
         """
         engine = self._running()
         return engine.call(engine.clients)
@@ -203,13 +225,22 @@ class Broker:
 
         Each has ``time`` (seconds since the epoch), ``event``, ``client``, ``destination`` and
         ``detail``. The logger ``stompy.broker`` has them at INFO.
+
+        Example:
+            >>> events = pd.DataFrame(broker.events())
+            >>> events["time"] = pd.to_datetime(events["time"], unit="s", utc=True)
         """
         return self._log.events()
 
     # -- faults ------------------------------------------------------------------------------
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong with all clients for whom nothing else was said."""
+        return self._running().faults
+
     def set_faults(self, faults: Faults = NO_FAULTS, client: str | None = None) -> None:
-        """Let things go wrong from now on, or without arguments no longer.
+        """Let these things go wrong from now on, and no others; without arguments nothing.
 
         Args:
             faults: what goes wrong.
@@ -221,6 +252,8 @@ class Broker:
         Example:
             >>> broker.set_faults(Faults(no_receipts=True))
         """
+        if not isinstance(faults, Faults):
+            raise STOMPError(f"{faults!r} is no Faults", hint="set_faults(Faults(slow=1))")
         engine = self._running()
         engine.call(lambda: engine.set_faults(faults, client))
 
@@ -237,3 +270,12 @@ class Broker:
         if self._engine is None:
             raise STOMPError("the broker is not running", hint="start() it, or use `with`")
         return self._engine
+
+
+def _are_intervals(value: object) -> bool:
+    """Whether it is two intervals in milliseconds, as `heartbeat.agree` takes them."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(isinstance(each, int) and 0 <= each < 10**9 for each in value)
+    )

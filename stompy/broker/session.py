@@ -126,6 +126,9 @@ class Session:
         self._handle_complete(now)
 
     def _handle_complete(self, now: float) -> None:
+        if self._decoder.ready:  # what was unfinished may now be counted as a message
+            self._rules.destinations.memory.release(self._unfinished)
+            self._unfinished = 0
         try:
             for frame in self._decoder.frames():
                 self.frames_received += 1
@@ -194,8 +197,13 @@ class Session:
         self.ready = False
         self._commands.end()
         self._rules.destinations.memory.release(self._unfinished)
+        self._unfinished = 0
         if self.version is not None:
             self._rules.log.note("disconnected", self.id, detail=why)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why the client is not served, then end."""
+        self._error(refusal, None)
 
     def described(self) -> dict[str, object]:
         """What it is doing, as plain data."""
@@ -357,5 +365,7 @@ class Session:
         if logins is not None:
             right = hmac.compare_digest(logins.get(login, "").encode(), passcode.encode())
             if not right or login not in logins:
-                raise Refusal("access refused", "The login or the passcode is wrong.")
+                wrong = "The login or the passcode is wrong."
+                wanted = "This broker wants a login and a passcode in CONNECT."
+                raise Refusal("access refused", wrong if login else wanted)
         self.login = login or None

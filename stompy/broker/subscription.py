@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from stompy.frame import AckMode
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from stompy.broker.queue import Queue
     from stompy.broker.selector import Selector
     from stompy.broker.topic import Topic
+
+
+SUBSCRIPTION_OVERHEAD = 2000
+"""Octets that a subscription takes in memory besides its texts."""
+SELECTOR_FACTOR = 100
+"""Octets that a compiled selector takes for each of its characters, at the most."""
 
 
 class Owner(Protocol):
@@ -78,7 +84,8 @@ class Subscription:
         self.prefetch = prefetch
         self.selector = selector
         self.active = False
-        self.pending: dict[int, Delivery] = {}
+        # An ordered one: of a dict the first is slow to find when many before it have gone.
+        self.pending: OrderedDict[int, Delivery] = OrderedDict()
         self.claimed = 0
         self.backlog: deque[Message] = deque()
         self.backlog_octets = 0
@@ -87,6 +94,13 @@ class Subscription:
         self.tag = b""
         self.ack_tag = b""
         self._taken = 0
+
+    @property
+    def size(self) -> int:
+        """Octets that it takes in memory, without messages."""
+        selector = len(self.selector.text) if self.selector else 0
+        text = len(self.id or "") + len(self.destination)
+        return SUBSCRIPTION_OVERHEAD + 4 * text + SELECTOR_FACTOR * selector
 
     @property
     def unacknowledged(self) -> int:
@@ -137,4 +151,4 @@ class Subscription:
         """Put back what was claimed, as if it had not been: its transaction was aborted."""
         self.claimed -= len(deliveries)
         ordered = sorted([*self.pending.values(), *deliveries])
-        self.pending = {delivery.id: delivery for delivery in ordered}
+        self.pending = OrderedDict((delivery.id, delivery) for delivery in ordered)

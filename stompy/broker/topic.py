@@ -9,12 +9,14 @@ from stompy.broker.message import Counts, Memory, Message
 from stompy.frame import AckMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from stompy.broker.subscription import Delivery, Subscription
 
 PREFIX = "/topic/"
-MAX_UNACKNOWLEDGED = 65_535
+DELIVERY_OVERHEAD = 150
+"""Octets that it takes to remember a message that waits for its ACK."""
+MAX_UNACKNOWLEDGED = 10_000
 """Messages that may wait for their ACK on one subscription, whatever its prefetch."""
 
 
@@ -27,6 +29,7 @@ class Topic:
     Args:
         name: a name, or a pattern of names (`pattern_of`).
         memory: where the memory is counted that kept messages take.
+        unacknowledged: where that is counted that deliveries take which wait for their ACK.
         max_backlog: octets that are kept for one subscriber; the newest message is in any case.
         on_drop: is called with the first subscription of which a message was dropped.
 
@@ -38,6 +41,7 @@ class Topic:
         self,
         name: str,
         memory: Memory,
+        unacknowledged: Memory,
         max_backlog: int,
         on_drop: Callable[[Subscription], None],
     ) -> None:
@@ -46,6 +50,7 @@ class Topic:
         self.subscriptions: list[Subscription] = []
         self.counts = Counts()
         self._memory = memory
+        self._unacknowledged = unacknowledged
         self._max_backlog = max_backlog
         self._on_drop = on_drop
 
@@ -85,6 +90,7 @@ class Topic:
         """Forget a subscriber, and what was kept for it; there is nothing to be given back."""
         self.subscriptions.remove(subscription)
         subscription.active = False
+        self.settle(subscription.pending.values())
         subscription.pending.clear()
         self.counts.dropped += len(subscription.backlog)
         while subscription.backlog:
@@ -97,28 +103,45 @@ class Topic:
         for subscription in self.subscriptions:
             if subscription.selector is not None and not subscription.accepts(message):
                 continue
-            if subscription.ready and not subscription.backlog:
-                self.counts.delivered += 1
-                subscription.take(message, None)
+            if self._can_give(subscription) and not subscription.backlog:
+                self._give(subscription, message)
             else:
                 self._keep(subscription, message)
 
     def go_on(self, subscription: Subscription) -> None:
         """Give a subscriber what was kept for it, now that it is ready."""
-        while subscription.backlog and subscription.ready:
-            self.counts.delivered += 1
-            subscription.take(self._unkeep(subscription), None)
+        while subscription.backlog and self._can_give(subscription):
+            self._give(subscription, self._unkeep(subscription))
 
-    def settle(self, _: Iterable[Delivery]) -> None:
+    def settle(self, deliveries: Collection[Delivery]) -> None:
         """Nobody waits for an ACK, but the subscriber's own prefetch."""
+        self._unacknowledged.release(DELIVERY_OVERHEAD * len(deliveries))
+
+    def returning(self, deliveries: Collection[Delivery]) -> list[Message]:
+        """What was refused or not acknowledged is done as well."""
+        self.settle(deliveries)
+        return []
 
     def give_back(self, _: Iterable[Message]) -> None:
         """A topic keeps nothing: what a subscriber did not want is gone."""
 
+    def _can_give(self, subscription: Subscription) -> bool:
+        if subscription.ack_mode is AckMode.Auto:
+            return subscription.ready
+        return subscription.ready and self._unacknowledged.octets < self._unacknowledged.limit
+
+    def _give(self, subscription: Subscription, message: Message) -> None:
+        self.counts.delivered += 1
+        if subscription.ack_mode is not AckMode.Auto:
+            self._unacknowledged.octets += DELIVERY_OVERHEAD
+        subscription.take(message, None)
+
     def _keep(self, subscription: Subscription, message: Message) -> None:
         subscription.backlog.append(message)
         subscription.backlog_octets += message.size
-        self._memory.octets += message.size
+        if not message.kept:
+            self._memory.octets += message.size
+        message.kept += 1
         while len(subscription.backlog) > 1 and (
             subscription.backlog_octets > self._max_backlog
             or self._memory.octets > self._memory.limit
@@ -132,7 +155,9 @@ class Topic:
     def _unkeep(self, subscription: Subscription) -> Message:
         message = subscription.backlog.popleft()
         subscription.backlog_octets -= message.size
-        self._memory.release(message.size)
+        message.kept -= 1
+        if not message.kept:
+            self._memory.release(message.size)
         return message
 
 

@@ -366,9 +366,14 @@ class Model:
         return {place: {name: told[name] for name in names} for place, told in there.items()}
 
     def octets(self) -> int:
-        """What all messages take in memory."""
-        placed = sum(told["octets"] for told in self.described().values())
-        return placed + sum(one.octets for one in self._to_be_sent() if not one.for_queue)
+        """What the messages of queues and transactions take in memory."""
+        lying = (one for one in self.letters if one.at in (At.WAITING, At.HELD))
+        return sum(one.octets for one in (*lying, *self._to_be_sent()))
+
+    def kept_octets(self) -> int:
+        """What topics keep for those who do not read, each message once."""
+        kept = {id(letter): letter for one in self.subscriptions for letter in one.due}
+        return sum(letter.octets for letter in kept.values())
 
     def _to_be_sent(self) -> Iterable[Letter]:
         for client in self.clients:
@@ -479,6 +484,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for name, told in expected.items():
             assert told.items() <= described[name].items(), (name, told, described[name])
         assert there.memory.octets == self.model.octets()
+        assert there.kept.octets == self.model.kept_octets()
         counts = vars(there.counts())
         assert counts == {name: self.model.counts[name] for name in counts}
 
@@ -616,6 +622,8 @@ class BrokerMachine(RuleBasedStateMachine):
             data.draw(options, label)
             for options, label in ((MODES, "mode"), (PREFETCH, "prefetch"), (SELECTORS, "colour"))
         )
+        if self.could_mean_two(client, destination):
+            mode = "auto"
         headers = {"destination": destination, "ack": mode}
         if prefetch is not None:
             headers["prefetch-count"] = str(prefetch)
@@ -626,6 +634,13 @@ class BrokerMachine(RuleBasedStateMachine):
         new = Subscription(client, headers.get("id"), destination, mode, prefetch, colour)
         done = partial(client.subscriptions.append, new)
         self.frame(client, "SUBSCRIBE", headers, done, receipt=data.draw(st.booleans(), "receipt"))
+
+    @staticmethod
+    def could_mean_two(client: Client, destination: str) -> bool:
+        """STOMP 1.0: an ACK does not say for which of the subscriptions to topics it is."""
+        held = [one.destination for one in client.subscriptions if one.mode != "auto"]
+        topics = {*TOPICS, *PATTERNS}
+        return client.version == "1.0" and destination in topics and not topics.isdisjoint(held)
 
     @staticmethod
     def may_do_without_id(client: Client, destination: str) -> bool:
@@ -716,7 +731,6 @@ class BrokerMachine(RuleBasedStateMachine):
             headers = {name: frame[name] for name in ("message-id", "subscription")}
         else:
             command, headers = "ACK", {"message-id": frame["message-id"]}  # it has no NACK
-            subscription, delivery = self.first_meant(client, headers["message-id"])
         covered = [delivery]
         if subscription.mode == "client":
             until = subscription.held[: subscription.held.index(delivery) + 1]
@@ -732,16 +746,6 @@ class BrokerMachine(RuleBasedStateMachine):
         for one in covered:
             one.claimed_by = transaction
         self.frame(client, command, headers, receipt=receipt)
-
-    @staticmethod
-    def first_meant(client: Client, message_id: str) -> tuple[Subscription, Delivery]:
-        """STOMP 1.0 does not say which of a client's subscriptions an ACK is for: the first."""
-        return next(
-            (subscription, delivery)
-            for subscription in client.subscriptions
-            for delivery in subscription.held
-            if delivery.frame["message-id"] == message_id and delivery.claimed_by is None
-        )
 
     @precondition(lambda self: any(client.transactions for client in self.model.clients))
     @rule(data=st.data(), command=st.sampled_from(["COMMIT", "ABORT"]), receipt=st.booleans())

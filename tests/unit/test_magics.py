@@ -1,6 +1,7 @@
 """The %stomp_… magics, in a real IPython shell against the embedded broker."""
 
 import gc
+import socket
 import weakref
 from typing import Any
 
@@ -9,6 +10,7 @@ from IPython.core.error import UsageError
 
 import stompy
 from stompy import STOMPConnectError, STOMPError
+from stompy.broker import Faults
 from stompy_jupyter import FrameStream, StompSession
 from stompy_jupyter.embedded import embedded_broker
 from tests.processes import free_port
@@ -504,8 +506,15 @@ def test_a_broker_that_runs_is_not_started_otherwise(shell, started):
 
 @pytest.mark.parametrize("action", ["status", "destinations", "clients", "faults"])
 def test_a_broker_that_does_not_run_says_so(shell, action):
-    with pytest.raises(STOMPError, match="not running"):
+    with pytest.raises(UsageError, match="does not run: %stomp_broker start"):
         run(shell, "stomp_broker", action)
+
+
+def test_a_start_that_fails_leaves_the_next_one_as_it_would_have_been(shell):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(STOMPError, match="cannot listen on"):
+            run(shell, "stomp_broker", f"start --port {taken.getsockname()[1]}")
+        assert run(shell, "stomp_connect").state == "connected"
 
 
 def test_the_broker_can_be_looked_into(shell, started, queue):
@@ -522,17 +531,20 @@ def test_the_broker_can_be_looked_into(shell, started, queue):
 
 
 def test_faults_come_and_go(shell, started, queue):
-    run(shell, "stomp_broker", "faults --duplicate")
+    assert run(shell, "stomp_broker", "faults --duplicate") == Faults(duplicate=True)
     run(shell, "stomp_send", "/queue/q twice")
     assert received(queue, 2) == ["twice"] * 2
-    run(shell, "stomp_broker", "faults")
+    assert run(shell, "stomp_broker", "faults") == Faults(duplicate=True)
+    assert run(shell, "stomp_broker", "faults --off") == Faults()
     run(shell, "stomp_send", "/queue/q once")
     run(shell, "stomp_send", "/queue/q and once")
     assert received(queue, 4) == ["twice", "twice", "once", "and once"]
 
 
 def test_a_client_can_be_dropped(shell, started, queue):
-    run(shell, "stomp_broker", "faults --drop --client 1")
+    run(shell, "stomp_broker", "faults --slow 0.01")
+    on = run(shell, "stomp_broker", "faults --drop --client 1")
+    assert on == Faults(slow=0.01)  # they stay
     until(lambda: sessions(shell)["s"].state != "connected")
 
 

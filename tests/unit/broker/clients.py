@@ -100,7 +100,7 @@ def place(there: Destinations, name: str) -> dict[str, object]:
 def assert_settled(there: Destinations) -> None:
     """Check that nothing is left of anything."""
     assert there.described() == []
-    assert there.memory.octets == 0
+    assert there.memory.octets == there.kept.octets == there.subscribed.octets == 0
 
 
 # -- of sessions -----------------------------------------------------------------------------

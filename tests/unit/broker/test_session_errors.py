@@ -108,7 +108,7 @@ def test_an_error_shows_the_frame_that_was_wrong(broker, version):
     peer = Peer(broker, version)
     (error,) = peer.send("SEND", {"k": "v" * 1000, "receipt": "r"}, b"b" * 1000 + b"tail")
     lines = error.text.splitlines()
-    assert lines[0] == f"A SEND frame of STOMP {version} needs the header destination."
+    assert lines[0] == f"In STOMP {version}, SEND needs the header destination."
     assert lines[2:6] == ["The frame was:", "-----", "SEND", "k:" + "v" * 199 + "…"]
     assert "receipt:r" in lines
     assert "tail" not in error.text

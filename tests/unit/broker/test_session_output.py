@@ -99,9 +99,9 @@ def test_of_a_topic_it_gets_in_order_what_was_kept(broker):
     slow.subscribe("/topic/t")
     bodies = fill(broker, "/topic/t", 30)
     assert slow.session.described()["waiting"] == 19
-    assert broker.octets == 19 * size("x" * 100_000)
+    assert broker.destinations.kept.octets == 19 * size("x" * 100_000)
     assert slow.bodies() == bodies
-    assert (broker.octets, slow.session.described()["dropped"]) == (0, 0)
+    assert (broker.destinations.kept.octets, slow.session.described()["dropped"]) == (0, 0)
 
 
 def test_of_a_topic_it_misses_the_oldest_of_what_is_too_much():
