@@ -408,8 +408,9 @@ class FrameDecoder:
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon:
+                shown = "passcode…" if line.lower().startswith("passcode") else line[:60]
                 raise STOMPProtocolError(
-                    f"a header line without a colon in a {command[:20]!r} frame: {line[:60]!r}"
+                    f"a header line without a colon in a {command[:20]!r} frame: {shown!r}"
                 )
             if escaped and "\\" in line:
                 name, value = _unescape(name, self.version), _unescape(value, self.version)

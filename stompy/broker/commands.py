@@ -67,9 +67,14 @@ class Commands:
         client: whose they are.
         destinations: what all clients share.
         log: where their doings are noted.
+
+    Attributes:
+        forgiving: whether an ACK of what is not pending is passed over: a fault has the client get
+            its messages twice.
     """
 
     def __init__(self, client: Client, destinations: Destinations, log: EventLog) -> None:
+        self.forgiving = False
         self._client = client
         self._destinations = destinations
         self._log = log
@@ -186,7 +191,12 @@ class Commands:
 
     def _acknowledge(self, frame: STOMPFrame) -> None:
         """ACK and NACK. What is wrong with one is wrong at once, so that COMMIT cannot fail."""
-        subscription, number = self._pending(frame)
+        try:
+            subscription, number = self._pending(frame)
+        except Refusal:
+            if self.forgiving:
+                return
+            raise
         there = self._destinations
         settle = there.ack if frame.Command == "ACK" else there.nack
         if "transaction" not in frame:

@@ -112,7 +112,10 @@ class Destinations:
     def _publish_to_topics(self, message: Message) -> None:
         message.number = next(self._numbers)
         name = message.envelope.destination
-        for topic in self._audiences.get(name) or self._audience(name):
+        audience = self._audiences.get(name)
+        if audience is None:
+            audience = self._find_audience(name)
+        for topic in audience:
             topic.send(message)
 
     def discard(self, message: Message) -> None:
@@ -297,17 +300,17 @@ class Destinations:
             self._audiences.clear()
         return topic
 
-    def _audience(self, name: str) -> list[Topic]:
+    def _find_audience(self, name: str) -> list[Topic]:
         """The topics, plain and patterns, that a message to `name` concerns."""
-        audience = self._audiences.get(name)
-        if audience is None:
-            named = self._topics.get(name)
-            audience = [topic for topic in self._patterns.values() if topic.concerns(name)]
-            if named is not None and name not in self._patterns:
-                audience.append(named)
-            if len(self._audiences) >= MAX_REMEMBERED:
-                self._audiences.clear()
-            self._audiences[name] = audience
+        named = self._topics.get(name)
+        audience = [topic for topic in self._patterns.values() if topic.concerns(name)]
+        if named is not None and name not in self._patterns:
+            audience.append(named)
+        if len(self._audiences) >= MAX_REMEMBERED:
+            self._audiences.clear()
+        self._audiences[name] = audience
+        if not audience:
+            self._log.note("unheard", destination=name, detail="nobody subscribes to the topic")
         return audience
 
     def _note_drop(self, subscription: Subscription) -> None:

@@ -265,6 +265,10 @@ class Session:
             self._opening = None
         return True
 
+    def forgive(self, forgiving: bool) -> None:
+        """Whether to pass over an ACK too many: a fault has the client get its messages twice."""
+        self._commands.forgiving = forgiving
+
     def hold(self, octets: int) -> None:
         """Count octets that have come and cannot be fed yet: a part of something larger."""
         if octets != self._held and not self.closing:

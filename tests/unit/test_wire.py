@@ -618,3 +618,9 @@ def test_a_nul_between_frames_is_an_error() -> None:
         assert client.recv(TIMEOUT).Body == b"1"
         with pytest.raises(STOMPProtocolError, match="NUL"):
             client.recv(TIMEOUT)
+
+
+def test_a_passcode_without_its_colon_is_not_repeated() -> None:
+    with pytest.raises(STOMPProtocolError, match="without a colon") as caught:
+        decode(b"CONNECT\nlogin:me\npasscode s3cret\n\n\0")
+    assert "s3cret" not in str(caught.value)

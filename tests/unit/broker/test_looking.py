@@ -256,6 +256,7 @@ def test_the_events_tell_the_story_also_when_the_broker_has_stopped(broker, capl
         ("connected", "1", ""),
         ("subscribed", "1", "/queue/q"),
         ("unsubscribed", "1", "/queue/q"),
+        ("unheard", "", "/topic/nobody"),
         ("disconnected", "1", ""),
         ("connected", "2", ""),
         ("refused", "2", ""),
@@ -264,10 +265,10 @@ def test_the_events_tell_the_story_also_when_the_broker_has_stopped(broker, capl
     assert all(one.keys() == EVENT for one in broker.events())
     times = [one["time"] for one in broker.events()]
     assert times == sorted(times)
-    assert broker.events()[5]["detail"] == "SEND without destination"
+    assert broker.events()[6]["detail"] == "SEND without destination"
     logged = [one for one in caplog.records if one.name == "stompy.broker"]
     assert [one.levelno for one in logged] == [logging.INFO] * len(told)
-    assert "refused 2" in logged[5].getMessage()
+    assert "refused 2" in logged[6].getMessage()
 
 
 def test_a_subscriber_that_does_not_keep_up_is_an_event():

@@ -173,3 +173,15 @@ def test_a_bug_that_one_client_has_found_is_told_to_it_and_logged_and_others_go_
     assert record.exc_info[0] is error
     assert ("", "internal error") in broker.events("refused")
     assert [frame.Body for frame in other.message("/queue/q", b"b")] == [b"b"]
+
+
+def test_an_ack_too_many_is_passed_over_while_a_fault_sends_messages_twice(broker):
+    peer = Peer(broker)
+    peer.subscribe("/queue/q", ack="client-individual")
+    (message,) = peer.message("/queue/q", b"a")
+    peer.session.forgive(True)
+    for _ in range(2):
+        assert peer.answer("ACK", message) == []
+    peer.session.forgive(False)
+    (error,) = peer.answer("ACK", message)
+    assert error["message"] == "ACK of an unknown message"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stompy import AckMode
 from stompy.broker import topic
 from stompy.broker.destinations import Destinations
+from stompy.broker.events import EventLog
 from stompy.broker.limits import Limits
 from stompy.broker.topic import pattern_of
 from tests.unit.broker.clients import (
@@ -373,3 +374,15 @@ def test_more_names_may_be_sent_to_than_are_remembered(there):
     send(there, "/topic/0", "again")
     assert client.bodies == [*map(str, range(2500)), "again"]
     assert len(there._audiences) <= 1000
+
+
+def test_a_topic_that_nobody_hears_is_an_event_but_not_for_each_message():
+    log = EventLog()
+    there = Destinations(Limits(), log)
+    send(there, TOPIC, "a", "b", "c")
+    assert [(one["event"], one["destination"]) for one in log.events()] == [("unheard", TOPIC)]
+    _, subscription = subscribe(there, TOPIC)
+    send(there, TOPIC, "d")
+    there.unsubscribe([subscription])
+    send(there, TOPIC, "e")
+    assert len(log.events()) == 2
