@@ -216,13 +216,11 @@ class Commands:
         if self._client.version == "1.1":
             self._need(frame, "subscription")
         number = int(message_id) if _COUNT.fullmatch(message_id) else 0
-        if self._client.version == "1.0":
-            for subscription in self._subscriptions.values():
-                if number in subscription.pending:
-                    return subscription, number
         named = self._subscriptions.get(("id", sub_id))
-        if named is not None and number in named.pending:
-            return named, number
+        others = self._subscriptions.values() if self._client.version == "1.0" else ()
+        for subscription in (named, *others):
+            if subscription is not None and number in subscription.pending:
+                return subscription, number
         raise Refusal(
             f"{frame.Command} of an unknown message",
             "No message of that id waits for an acknowledgement on this connection: it may be "

@@ -304,3 +304,13 @@ def test_what_is_no_selector_is_refused_and_the_error_says_why(broker, version, 
     assert error["message"] == "malformed selector"
     assert len(error.text) > 60
     assert broker.destinations.described() == []
+
+
+def test_in_1_0_an_ack_means_the_subscription_that_it_names(broker):
+    peer = Peer(broker, "1.0")
+    for id in ("one", "other"):
+        peer.subscribe("/topic/t", id, ack="client", **{"prefetch-count": "1"})
+    first = {frame["subscription"]: frame for frame in peer.message("/topic/t", b"1")}
+    assert peer.message("/topic/t", b"2") == []
+    (second,) = peer.answer("ACK", first["other"], subscription="other")
+    assert (second["subscription"], second.Body) == ("other", b"2")
