@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from stompy.broker.faults import NO_FAULTS, FaultyLine
+from stompy.broker.refusal import Refusal
 from stompy.broker.session import UNREAD_LIMIT, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from stompy.broker.engine import Engine
     from stompy.broker.faults import Faults
 
 SEND_SIZE = 256 * 1024
 """Octets that are handed to the operating system at a time."""
+TURN_SIZE = 1024 * 1024
+"""Octets that are sent to a client before it is the others' turn, however fast it reads."""
+TURN_TIME = 0.05
+"""Seconds for which frames of a client are handled before it is the others' turn."""
+PORTION = 16 * 1024
+"""Octets of a client that are handled without a look at the clock; later ones may be longer."""
+READ_SIZE = 256 * 1024
+"""Octets that asyncio reads at a time."""
 LINGER = 2.0
-"""Seconds that a client has to read the broker's last words before the connection is cut."""
+"""Seconds in which a client that is to go has to read something, or the connection is cut."""
 
 
 class Connection(asyncio.Protocol):
@@ -38,11 +51,16 @@ class Connection(asyncio.Protocol):
         self._since = time.time()
         self._writable = True
         self._reading = True
+        self._come: deque[bytes | memoryview] = deque()  # not handled yet
+        self._come_size = 0
+        self._part = 0  # octets of a WebSocket message that is not complete
+        self._over = ""  # why nothing more is to be taken in
+        self._eof = False  # nothing more can come
+        self._turn_is_due = False
         self._leaving = False
-        self._unsent: tuple[int, int] | None = None  # when it was looked at last, at the end
-        self._timer: asyncio.TimerHandle | None = None
+        self._unsent: tuple[int, ...] | None = None  # when it was looked at last, at the end
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._line: FaultyLine | None = None
-        self._line_timer: asyncio.TimerHandle | None = None
 
     # -- what asyncio calls ------------------------------------------------------------------
 
@@ -51,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
         self._peer = transport.get_extra_info("peername")
+        self._socket = transport.get_extra_info("socket")
         self.session = Session(
             self._engine.rules,
             self._engine.next_id(),
@@ -60,10 +79,23 @@ class Connection(asyncio.Protocol):
         )
         self._engine.joined(self)
         self._tick()
+        self._engine.flush()
 
     def data_received(self, data: bytes) -> None:
         self.take_in(data)
+        self.go_on()
         self._engine.flush()
+
+    def eof_received(self) -> bool:
+        """The client has closed its side. It still gets what was put out for it."""
+        self._eof = True
+        self.no_more("the client has closed its side")
+        if not self._transport.can_write_eof():  # TLS: asyncio closes now, after what it has
+            self._handle_come(float("inf"))
+            self._hand_over()
+            self._watch_progress()
+        self._engine.flush()
+        return self._transport.can_write_eof() and not self._leaving
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -71,12 +103,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable = True
         # Not at once: asyncio is in the middle of writing, and may find the connection lost.
-        self._engine.later(0, self.pump)
+        self._have_a_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._timer, self._line_timer):
-            if timer is not None:
-                timer.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+        with contextlib.suppress(OSError):  # it is closed already
+            # A child process may have a copy, which stays open.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self.session.end("the connection is lost")
         self._engine.left(self)
         self._engine.flush()
@@ -85,18 +119,29 @@ class Connection(asyncio.Protocol):
 
     def pump(self) -> None:
         """Send what the session has put out, as far as the client reads it."""
+        sent = 0
         while self._can_send():
-            pieces = self.session.take_output(SEND_SIZE, self._now())
-            if not pieces:
+            if sent >= TURN_SIZE:
+                self._have_a_turn()
                 break
+            pieces = self.session.take_output(SEND_SIZE, self._now())
+            sent += sum(map(len, pieces))
             if self._line is None:
                 self.transmit(pieces)
             else:
                 self._line.put(pieces, self._now())
                 self._follow_line()
+            if not self.session.outbox.size:  # now: taking may have led to more
+                break
         self.read_or_wait()
         if self.session.closing:
             self._leave()
+
+    def turn_away(self) -> None:
+        """There are too many clients: say so and close."""
+        most = f"This broker serves no more than it has now: {self._engine.max_clients}."
+        self.session.refuse(Refusal("too many clients", most))
+        self._has_output()
 
     def set_faults(self, faults: Faults) -> None:
         """Have faults on the line from now on, or none any more."""
@@ -108,6 +153,7 @@ class Connection(asyncio.Protocol):
         self.transmit(begun)
         self._line = None if faults == NO_FAULTS else FaultyLine(faults)
         self.session.outbox.whole_frames = self.whole_frames or self._line is not None
+        self.session.forgive(faults.duplicate)
         self.pump()
 
     def close(self) -> None:
@@ -115,10 +161,7 @@ class Connection(asyncio.Protocol):
         if not self._leaving:
             self._leaving = True
             self.session.finish()
-            if self._line is not None:
-                self.transmit(self._line.rest(self._now()))
-                self._line = None
-            self.transmit(self.session.outbox.take(self.session.outbox.size))
+            self._hand_over()
         self.shut()
 
     def shut(self) -> None:
@@ -131,11 +174,10 @@ class Connection(asyncio.Protocol):
 
     def described(self) -> dict[str, object]:
         """What it is, and what its session does, as plain data."""
-        host = self._peer[:2] if isinstance(self._peer, tuple) else ("", "")
         return {
             **self.session.described(),
             "scheme": self._scheme,
-            "address": "{}:{}".format(*host).strip(":"),
+            "address": place_of(self._peer),
             "connected_at": self._since,
         }
 
@@ -149,21 +191,57 @@ class Connection(asyncio.Protocol):
     def say_goodbye(self) -> None:
         """Close so that the last frame arrives: a reset would swallow it (STOMP 1.2,
         "Connection Lingering"), so the sending side ends first and the client may close."""
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._eof:
             self._transport.write_eof()
         else:
             self._transport.close()
-        self._engine.later(LINGER, self.cut)
+
+    # -- what comes --------------------------------------------------------------------------
 
     def take_in(self, data: bytes) -> None:
-        """Take octets of STOMP from the client."""
+        """Take octets of STOMP from the client; `go_on` handles them."""
+        self._come.append(data if len(data) <= PORTION else memoryview(data))
+        self._come_size += len(data)
+
+    def no_more(self, why: str) -> None:
+        """The session is over when all that has come is handled."""
+        self._over = self._over or why
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Handle what has come, in order; after a while the others have their turn."""
+        self._handle_come(TURN_TIME)
+        self._count_come()
+        if self.session.closing:
+            self._has_output()
+        self.read_or_wait()
+
+    def _handle_come(self, seconds: float) -> None:
+        until = self._now() + seconds
+        size = PORTION
+        while self._come and not self._is_crowded():
+            portion = self._come.popleft()
+            if len(portion) > size:
+                self._come.appendleft(portion[size:])
+                portion = portion[:size]
+            size *= 2  # what was quick so far will not take much longer
+            self._come_size -= len(portion)
+            self._count_come()
+            self._receive(bytes(portion))
+            if self._now() > until:
+                break
+        if self._over and not self._come:
+            self.session.end(self._over)
+
+    def _count_come(self) -> None:
+        """Have counted as memory what waits, beyond what asyncio reads at a time anyway."""
+        self.session.hold(self._part + max(0, self._come_size - READ_SIZE))
+
+    def _receive(self, data: bytes) -> None:
         version = self.session.version
         self.session.receive(data, self._now())
         if self.session.version != version:
             self._tick()  # heart-beats were agreed
-        if self.session.closing:
-            self._has_output()
-        self.read_or_wait()
 
     # -- timers and pressure -----------------------------------------------------------------
 
@@ -173,27 +251,50 @@ class Connection(asyncio.Protocol):
     def _has_output(self) -> None:
         self._engine.will_send(self)
 
+    def _after(self, seconds: float, method: Callable[[], None]) -> None:
+        """Call a method after so many seconds, and not when it was to be called before."""
+        if timer := self._timers.pop(method.__name__, None):
+            timer.cancel()
+        self._timers[method.__name__] = self._engine.later(seconds, method)
+
+    def _have_a_turn(self) -> None:
+        """Go on when others have had their turn."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._after(0, self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        self.go_on()
+        self.pump()
+
     def _tick(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if not self._reading:
             self.session.receive(b"", self._now())  # it may well beat: we do not look
         wait = self.session.tick(self._now())
-        self._timer = None if wait is None else self._engine.later(wait, self._tick)
+        if wait is not None:
+            self._after(wait, self._tick)
         if self.session.closing:
             self._has_output()
-        self._engine.flush()
 
     def read_or_wait(self) -> None:
-        """Take no more from a client that does not read the answers."""
-        waiting = max(self.session.outbox.size, self._transport.get_write_buffer_size())
-        crowded = waiting > 2 * UNREAD_LIMIT and not self.session.closing
-        if crowded and self._reading:
-            self._reading = False
+        """Take no more from a client that does not read the answers, or has sent enough."""
+        crowded = self._is_crowded()
+        if self._come and not crowded:
+            self._have_a_turn()
+        wait = crowded or bool(self._come)
+        if self._over or wait != self._reading:
+            return
+        self._reading = not wait
+        if wait:
             self._transport.pause_reading()
-        elif not crowded and not self._reading:
-            self._reading = True
+        else:
             self._transport.resume_reading()
+
+    def _is_crowded(self) -> bool:
+        """Whether the client does not read the answers."""
+        waiting = max(self.session.outbox.size, self._transport.get_write_buffer_size())
+        return waiting > 2 * UNREAD_LIMIT and not self.session.closing and not self._over
 
     def _can_send(self) -> bool:
         free = self._line is None or self._line.size < SEND_SIZE
@@ -205,16 +306,31 @@ class Connection(asyncio.Protocol):
         if not unsent and not self._leaving:
             self._leaving = True
             self.say_goodbye()
-        elif unsent and self._unsent is None:
+        self._watch_progress()
+
+    def _watch_progress(self) -> None:
+        if self._unsent is None:
             self._check_progress()
 
     def _check_progress(self) -> None:
-        unsent = self.session.octets_sent, self._transport.get_write_buffer_size()
-        if unsent == self._unsent:
+        unsent = (
+            self.session.octets_sent,
+            self._transport.get_write_buffer_size(),
+            _unsent_by_the_system(self._socket),
+        )
+        late = self._line is not None and self._line.size and not self._leaving
+        if unsent == self._unsent and not late:
             self.cut()
-        elif not self._leaving:
+        else:
             self._unsent = unsent
-            self._engine.later(LINGER, self._check_progress)
+            self._after(LINGER, self._check_progress)
+
+    def _hand_over(self) -> None:
+        """Hand all to the transport, which sends it before it closes."""
+        if self._line is not None:
+            self.transmit(self._line.rest(self._now()))
+            self._line = None
+        self.transmit(self.session.outbox.take(self.session.outbox.size))
 
     # -- a line with faults ------------------------------------------------------------------
 
@@ -228,14 +344,33 @@ class Connection(asyncio.Protocol):
             self._leaving = True
             self.session.end("cut off by a fault")
             self.shut()
+            self._watch_progress()
             return
         at = line.next_at()
-        if self._line_timer is not None:
-            self._line_timer.cancel()
-        self._line_timer = None
         if at is not None:
-            self._line_timer = self._engine.later(at - self._now(), self._line_moved)
+            self._after(at - self._now(), self._line_moved)
 
     def _line_moved(self) -> None:
         self._follow_line()
         self.pump()
+
+
+def place_of(address: object) -> str:
+    """Host and port as people write them; nothing of what has none, as Unix sockets."""
+    if not isinstance(address, tuple):
+        return ""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _unsent_by_the_system(sock: socket.socket) -> int:
+    """Octets that were handed to the operating system and that the client has no room for; 0 where
+    that is not known."""
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (ImportError, OSError, ValueError):  # Windows; a system that does not say; it is lost
+        return 0
+    return int.from_bytes(answer, sys.byteorder)

@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from functools import partial
@@ -36,6 +37,8 @@ CALL_LIMIT = 5.0
 """Seconds for which somebody waits for the engine's thread."""
 BACKLOG = 1024
 """Clients that may wait for the engine to accept them."""
+TURNED_AWAY = 32
+"""Clients beyond the most who are told so at a time; others are cut without a word."""
 
 
 class Listeners(NamedTuple):
@@ -67,14 +70,17 @@ class Engine:
         rules: what holds for all clients.
         urls: where it listens, by scheme.
         address: host and port for TCP.
+        max_clients: how many there may be.
     """
+
+    _loop: asyncio.AbstractEventLoop  # made in the thread: on Windows it takes the signals there
 
     def __init__(self, listeners: Listeners, rules: Rules) -> None:
         self.rules = rules
         self.urls: dict[str, str] = {}
         self.address = (listeners.host, listeners.port)
+        self.max_clients = min(rules.limits.max_clients, _files_allowed() // 2)
         self._listeners = listeners
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="stompy-broker", daemon=True)
         self._listening = threading.Event()
         self._failure: BaseException | None = None
@@ -82,11 +88,13 @@ class Engine:
         self._servers: list[asyncio.Server] = []
         self._unix_socket: os.stat_result | None = None
         self._calls: set[concurrent.futures.Future[Any]] = set()  # not answered yet
-        self._ending = threading.Lock()  # no call comes while the loop is closed
+        self._ending = threading.RLock()  # no call comes while the loop is closed
+        self._runs = False
+        self._told_to_stop = False
         self._joined = 0
         self._connections: dict[str, Connection] = {}
         self._unsent: set[Connection] = set()
-        self._faults = NO_FAULTS
+        self.faults = NO_FAULTS
         self._gone = dict.fromkeys(_TRAFFIC, 0)
         self._since = time.time()
 
@@ -94,19 +102,23 @@ class Engine:
 
     def start(self) -> None:
         """Listen; raises what prevents it."""
-        self._thread.start()
-        self._listening.wait()
+        try:
+            self._thread.start()
+            self._listening.wait()
+        except BaseException:  # somebody has pressed Ctrl-C
+            self.stop()
+            raise
         if self._failure is not None:
             self._thread.join()
             raise self._failure
 
     def stop(self) -> None:
-        """Say goodbye to all and end the thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._stop)
-        except RuntimeError:  # the loop is closed: it has stopped already
-            return
-        if threading.current_thread() is not self._thread:
+        """Say goodbye to all and end the thread; twice is fine."""
+        with self._ending:
+            self._told_to_stop = True  # for a loop that does not run yet
+            if self._runs:
+                self._loop.call_soon_threadsafe(self._stop)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(CALL_LIMIT)
 
     def call(self, function: Callable[[], T]) -> T:
@@ -123,7 +135,7 @@ class Engine:
                 result.set_exception(error)
 
         with self._ending:
-            if self._loop.is_closed():
+            if not self._runs:
                 raise STOMPError("the broker is not running any more")
             self._calls.add(result)
             self._loop.call_soon_threadsafe(answer)
@@ -140,6 +152,9 @@ class Engine:
 
     def _run(self) -> None:
         try:
+            with self._ending:
+                self._loop = asyncio.new_event_loop()
+                self._runs = True
             self._loop.run_until_complete(self._serve())
         except BaseException as error:
             self._failure = error
@@ -147,21 +162,28 @@ class Engine:
                 _log.exception("the broker has failed")
         finally:
             with self._ending:
-                self._loop.close()
+                if self._runs:
+                    self._runs = False
+                    self._loop.close()
             for call in self._calls:
                 call.set_exception(STOMPError("the broker is not running any more"))
             self._listening.set()
 
     async def _serve(self) -> None:
         self._stopping, self._all_left = asyncio.Event(), asyncio.Event()
+        if self._told_to_stop:
+            self._stopping.set()
         try:
             await self._listen()
             self._listening.set()
             await self._stopping.wait()
-        finally:
+        finally:  # also of a start that has failed: somebody may have come meanwhile
             for server in self._servers:
-                server.close()
+                _close(server)
             self._unlink_unix_socket()
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
         for connection in list(self._connections.values()):
             connection.close()
         if self._connections:
@@ -228,10 +250,11 @@ class Engine:
         return partial(WebSocketConnection, self, scheme, self._listeners.origins)
 
     async def _listen_unix(self, path: str) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise STOMPError("Unix sockets are not to be had on this system")
         factory = partial(Connection, self, "stomp+unix")
         with _naming(path):
-            if _listens(path):  # asyncio would take it over, as it does what a crash has left
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            _look_for_others(path)
             server = await self._loop.create_unix_server(factory, path, backlog=BACKLOG)
         self._servers.append(server)
         self._unix_socket = Path(path).stat()
@@ -259,8 +282,14 @@ class Engine:
         return self._loop.time()
 
     def later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call a function after so many seconds."""
-        return self._loop.call_later(seconds, what)
+        """Call a function after so many seconds, and send what comes of it."""
+        return self._loop.call_later(seconds, self._call_and_flush, what)
+
+    def _call_and_flush(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        finally:
+            self.flush()
 
     def next_id(self) -> str:
         """The name of the next session."""
@@ -271,8 +300,12 @@ class Engine:
         """A client has come."""
         self._connections[connection.session.id] = connection
         self._all_left.clear()
-        if self._faults != NO_FAULTS:
-            connection.set_faults(self._faults)
+        if self.faults != NO_FAULTS:
+            connection.set_faults(self.faults)
+        if len(self._connections) > self.max_clients:
+            connection.turn_away()
+        if len(self._connections) > self.max_clients + TURNED_AWAY:
+            connection.cut()
 
     def left(self, connection: Connection) -> None:
         """A client has gone."""
@@ -291,7 +324,13 @@ class Engine:
     def flush(self) -> None:
         """Send what the frames just handled have produced, at whichever connections."""
         while self._unsent:
-            self._unsent.pop().pump()
+            connection = self._unsent.pop()
+            try:
+                connection.pump()
+            except Exception:  # a bug, and not of the client whose frames are being handled
+                _log.exception("client %s could not be sent to", connection.session.id)
+                connection.session.end("internal error")
+                connection.cut()
 
     # -- what the broker asks for, in this thread --------------------------------------------
 
@@ -320,7 +359,7 @@ class Engine:
         if client is not None:
             self._find(client).set_faults(faults)
             return
-        self._faults = faults
+        self.faults = faults
         for connection in self._connections.values():
             connection.set_faults(faults)
 
@@ -357,7 +396,31 @@ def _naming(where: str) -> Iterator[None]:
         raise OSError(error.errno, text) from error
 
 
-def _listens(path: str) -> bool:
+def _look_for_others(path: str) -> None:
+    """Raise when somebody listens at a Unix socket: asyncio would take it over, as it does what a
+    crash has left."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(path) == 0
+        number = probe.connect_ex(path)
+    if number in (0, errno.EAGAIN, errno.EPROTOTYPE):  # it is busy, or no stream
+        number = errno.EADDRINUSE
+    if number not in (errno.ECONNREFUSED, errno.ENOENT):
+        raise OSError(number, os.strerror(number))
+
+
+def _close(server: asyncio.Server) -> None:
+    """Listen no more, also where a child process has copies of the sockets."""
+    for sock in server.sockets:
+        with contextlib.suppress(OSError):  # some systems cannot
+            sock.shutdown(socket.SHUT_RDWR)
+    server.close()
+
+
+def _files_allowed() -> int:
+    """How many files and sockets this process may have open."""
+    try:
+        import resource
+    except ImportError:  # Windows, where there is no such limit
+        return sys.maxsize
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

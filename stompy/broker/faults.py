@@ -26,7 +26,7 @@ class Faults:
         slow: seconds that each frame is late.
         split: frames are sent in pieces of so many octets, one after the other; 0 for whole.
         drop_after: so many frames more, then the connection is cut in the middle of the next;
-            0 for never.
+            0 for never. Heart-beats are no frames.
         no_receipts: RECEIPT frames are not sent.
         no_heart_beats: heart-beats are not sent.
         duplicate: each MESSAGE is sent twice.
@@ -70,7 +70,8 @@ class FaultyLine:
         self.size = 0
         self.cut = False
         self._faults = faults
-        self._due: deque[tuple[float, bytes | memoryview]] = deque()
+        self._due: deque[tuple[float, bytes | memoryview]] = deque()  # whole, until it is split
+        self._last_at = 0.0  # when the last of them has arrived
         self._gathered: list[bytes | memoryview] = []  # to be reordered
         self._gathered_until = 0.0
         self._passed = 0
@@ -99,8 +100,13 @@ class FaultyLine:
         if self._gathered and now >= self._gathered_until:
             self._send_gathered(now)
         arrived = []
+        split = self._faults.split
         while self._due and self._due[0][0] <= now:
-            arrived.append(self._due.popleft()[1])
+            at, frame = self._due.popleft()
+            if split and len(frame) > split:
+                self._due.appendleft((at + SPLIT_PAUSE, memoryview(frame)[split:]))
+                frame = bytes(frame[:split])
+            arrived.append(frame)
         self.size -= sum(map(len, arrived))
         return arrived
 
@@ -129,7 +135,7 @@ class FaultyLine:
         for _ in range(2 if self._faults.duplicate and _is(frame, b"MESSAGE\n") else 1):
             if self.cut:
                 return
-            if self._faults.drop_after:
+            if self._faults.drop_after and frame != b"\n":
                 if self._passed == self._faults.drop_after:
                     self.cut = True
                     frame = frame[: len(frame) // 2]
@@ -138,11 +144,13 @@ class FaultyLine:
 
     def _line_up(self, frame: bytes | memoryview, now: float) -> None:
         at = now + self._faults.slow
-        size = self._faults.split or len(frame) or 1
-        for start in range(0, len(frame), size):
-            if self._due:
-                at = max(at, self._due[-1][0] + (SPLIT_PAUSE if self._faults.split else 0))
-            self._due.append((at, frame[start : start + size]))
+        pause = SPLIT_PAUSE if self._faults.split else 0.0
+        if self._due:
+            at = max(at, self._last_at + pause)
+        pieces = -(-len(frame) // (self._faults.split or len(frame) or 1))
+        self._last_at = at + max(0, pieces - 1) * pause
+        if pieces:
+            self._due.append((at, frame))
         self.size += len(frame)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from stompy import wire
-from stompy.broker.connection import LINGER, Connection
+from stompy.broker.connection import Connection, place_of
 from stompy.wire import MAX_HEAD
 
 if TYPE_CHECKING:
@@ -30,13 +31,26 @@ MAX_BEFORE_CONNECT = 2 * 1024 * 1024
 """Octets that a client may send before its CONNECT is complete."""
 
 _log = logging.getLogger("stompy.broker.websocket")
+_log.setLevel(logging.WARNING)  # the library tells of each that comes and goes
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_PLACE = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _WRONG_DOOR = (
     b"ERROR\nmessage:this is the WebSocket port\ncontent-type:text/plain\n\n"
     b"STOMP without a WebSocket has a port of its own on this broker.\n\0"
 )
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: 17\r\n\r\ntoo many clients\n"
+)
+_NO_PAGE = """\
+There is no page here: this is the WebSocket port of a STOMP broker. A page connects to it by
+
+    const socket = new WebSocket("{url}", ["v12.stomp"]);
+    socket.onopen = () => socket.send("CONNECT\\naccept-version:1.2\\nhost:/\\n\\n\\0");
+    socket.onmessage = (message) => console.log(message.data);
+"""
 
 
 class WebSocketConnection(Connection):
@@ -53,7 +67,7 @@ class WebSocketConnection(Connection):
         super().__init__(engine, scheme)
         self._origins = origins
         self._received = 0
-        self._part = 0  # octets of a message that is not complete
+        self._upgraded = False
         self._protocol = ServerProtocol(
             select_subprotocol=_newest,
             max_size=engine.rules.limits.max_body + MAX_HEAD,
@@ -62,6 +76,7 @@ class WebSocketConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         if not self._received and data.startswith((b"CONNECT\n", b"CONNECT\r", b"STOMP")):
+            self._note_refused("STOMP on the WebSocket port")
             self._transport.write(_WRONG_DOOR)
             self.shut()
             return
@@ -69,9 +84,7 @@ class WebSocketConnection(Connection):
         self._protocol.receive_data(data)
         events = self._protocol.events_received()
         self._part = 0 if events else self._part + len(data)
-        self.session.hold(self._part)
         self._handle(events)
-        self.read_or_wait()
         self._engine.flush()
         if self.session.version is None and self._received > MAX_BEFORE_CONNECT:
             self.cut()
@@ -79,7 +92,11 @@ class WebSocketConnection(Connection):
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
         self._handle(self._protocol.events_received())
-        return False
+        return super().eof_received()
+
+    def turn_away(self) -> None:
+        self._transport.write(_FULL)
+        super().turn_away()
 
     def transmit(self, pieces: Iterable[bytes | memoryview]) -> None:
         if self._protocol.state is not State.OPEN:
@@ -95,9 +112,8 @@ class WebSocketConnection(Connection):
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(1000)
             self._send_waiting()
-            self._engine.later(LINGER, self.cut)
-        elif self._protocol.state is State.CONNECTING:
-            self.cut()
+        elif self._eof or not self._protocol.close_expected():
+            self._transport.close()
 
     def shut(self) -> None:
         if self._protocol.state is State.OPEN:
@@ -108,12 +124,16 @@ class WebSocketConnection(Connection):
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Request):
-                self._protocol.send_response(self._answer(event))
-            elif isinstance(event, Frame) and event.opcode in _DATA:
+                answer = self._answer(event)
+                self._protocol.send_response(answer)
+                self._upgraded = answer.status_code == HTTPStatus.SWITCHING_PROTOCOLS
+            elif isinstance(event, Frame) and event.opcode in _DATA and self._upgraded:
                 self.take_in(bytes(event.data))
         self._send_waiting()
         if self._protocol.close_expected():
-            self._engine.later(LINGER, self.cut)
+            self.no_more("the WebSocket is closed")
+        else:
+            self.go_on()
 
     def _send_waiting(self) -> None:
         data = self._protocol.data_to_send()
@@ -129,12 +149,32 @@ class WebSocketConnection(Connection):
             self._transport.close()
 
     def _answer(self, request: Request) -> Response:
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._allows(origin, request.headers.get("Host", "")):
+        origins, hosts = (request.headers.get_all(name) for name in ("Origin", "Host"))
+        if len(origins) > 1 or len(hosts) > 1:
+            return self._protocol.reject(HTTPStatus.BAD_REQUEST, "One Origin and one Host.\n")
+        host = "".join(hosts)
+        if origins and not self._allows(origins[0], host):
+            self._note_refused(f"a WebSocket of a page of {origins[0]}")
             return self._protocol.reject(
-                HTTPStatus.FORBIDDEN, f"Pages of {origin} may not connect: see Broker(origins=…).\n"
+                HTTPStatus.FORBIDDEN,
+                f"Pages of {origins[0]} may not connect: see the broker's origins.\n",
             )
-        return self._protocol.accept(request)
+        answer = self._protocol.accept(request)
+        if answer.status_code == HTTPStatus.UPGRADE_REQUIRED:
+            return self._no_page(host)
+        return answer
+
+    def _no_page(self, host: str) -> Response:
+        """Tell somebody who looks with a browser what is here."""
+        if not _PLACE.fullmatch(host):
+            host = place_of(self._transport.get_extra_info("sockname"))
+        text = _NO_PAGE.format(url=f"{self._scheme}://{host}/")
+        answer = self._protocol.reject(HTTPStatus.UPGRADE_REQUIRED, text)
+        answer.headers["Upgrade"] = "websocket"
+        return answer
+
+    def _note_refused(self, detail: str) -> None:
+        self._engine.rules.log.note("refused", self.session.id, detail=detail)
 
     def _allows(self, origin: str, host: str) -> bool:
         if "*" in self._origins or origin in self._origins:

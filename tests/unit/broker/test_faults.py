@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
+import gc
 import json
 import socket
 import threading
 import time
+import tracemalloc
 
 import pytest
 
 import stompy
-from stompy.broker import Broker, Faults
+from stompy.broker import Broker, Faults, connection
 from stompy.broker.faults import NO_FAULTS, REORDER_WAIT, SPLIT_PAUSE, FaultyLine
 from tests.certificates import client_context, server_context
 from tests.unit.peer import Background
@@ -20,6 +22,7 @@ CONNECT = b"CONNECT\naccept-version:1.2\nhost:/\n\n\0"
 GARBAGE = b"garbage\n\n\0"
 RECEIPT = b"RECEIPT\nreceipt-id:1\n\n\0"
 BEAT = b"\n"
+MiB = 1024 * 1024
 EVER = 1e9
 """When all has arrived that will."""
 
@@ -167,6 +170,28 @@ def test_what_is_left_out_does_not_count_for_drop_after():
     line.put([RECEIPT, BEAT, message(1), RECEIPT, BEAT], 0.0)
     assert not line.cut
     assert line.take(0.0) == [message(1)]
+
+
+def test_heart_beats_do_not_count_for_drop_after():
+    line = FaultyLine(Faults(drop_after=1))
+    line.put([BEAT, message(1), BEAT, BEAT], 0.0)
+    assert not line.cut
+    line.put([message(2)], 0.0)
+    assert line.cut
+    assert line.take(0.0) == [BEAT, message(1), BEAT, BEAT, message(2)[: len(message(2)) // 2]]
+
+
+def test_a_frame_that_is_split_takes_little_more_memory_than_a_whole_one():
+    line = FaultyLine(Faults(split=1))
+    frame = b"x" * 200_000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        line.put([frame], 0.0)
+        assert tracemalloc.get_traced_memory()[0] < len(frame)
+    finally:
+        tracemalloc.stop()
+    assert b"".join(line.take(EVER)) == frame
 
 
 def test_slow_reorder_and_drop_after():
@@ -513,6 +538,18 @@ def test_no_frame_is_garbled_when_faults_are_switched_on_while_large_ones_wait(b
         assert list(dict.fromkeys(seen)) == [*bodies, b"7"]
 
 
+def test_large_messages_go_on_when_faults_are_switched_on(broker):
+    with subscribed(broker) as sender, stompy.connect(broker.address) as reader:
+        name = name_of(broker, reader)
+        reader.subscribe("/queue/q")
+        for _ in range(2):
+            sender.message("/queue/q", bytes(8 * MiB), receipt="r")
+            assert sender.recv(timeout=5)["receipt-id"] == "r"
+        broker.set_faults(Faults(duplicate=True), name)
+        # The first is on its way already, and comes once.
+        assert [len(reader.recv(timeout=5).Body) for _ in range(3)] == [8 * MiB] * 3
+
+
 def test_faults_that_end_while_large_frames_are_on_their_way_leave_them_whole(broker):
     bodies = [b"%d" % number + bytes(300_000) for number in range(40)]
     with subscribed(broker) as client:
@@ -548,6 +585,29 @@ def test_an_error_arrives_by_a_line_with_faults_and_then_the_end(broker):
         with pytest.raises(stompy.STOMPError, match="SEND without destination"):
             client.recv(timeout=2)
         assert client.recv(timeout=2) is None
+
+
+def test_a_slow_line_brings_the_last_words_too(broker, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER", 0.1)
+    broker.set_faults(Faults(slow=0.5))
+    with socket.create_connection(broker.address) as sock:
+        sock.settimeout(5)
+        sock.sendall(CONNECT + b"DISCONNECT\nreceipt:bye\n\n\0")
+        said = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert said.startswith(b"CONNECTED\n")
+    assert b"RECEIPT\nreceipt-id:bye\n" in said
+
+
+def test_a_connection_that_a_fault_cuts_is_cut_though_nobody_reads(broker, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER", 0.1)
+    with stompy.connect(broker.address) as sender, stompy.connect(broker.address) as reader:
+        name = name_of(broker, reader)
+        reader.subscribe("/queue/q")
+        until(broker.destinations)
+        broker.set_faults(Faults(drop_after=1), name)
+        sender.message("/queue/q", "small")
+        sender.message("/queue/q", bytes(32 * MiB))
+        until(lambda: name not in [one["client"] for one in broker.clients()])
 
 
 def test_faults_may_be_switched_while_a_client_lingers_after_its_error(broker):
@@ -674,3 +734,14 @@ def test_many_threads_may_set_faults_and_drop(broker):
     with subscribed(broker) as client:
         publish(client, 1)
         assert received(client, 1) == [1]
+
+
+def test_messages_that_come_twice_may_be_acknowledged_twice():
+    with Broker() as broker, stompy.connect(broker.address) as client:
+        broker.set_faults(Faults(duplicate=True))
+        client.subscribe("/queue/q", "client-individual")
+        client.message("/queue/q", "a")
+        assert [client.recv(timeout=2).text for _ in range(2)] == ["a", "a"]
+        client.message("/queue/q", "b", receipt=True).wait(2)
+        until(lambda: broker.clients()[0]["unacknowledged"] <= 1)
+        assert client.Connected

@@ -1,23 +1,27 @@
 """The embedded broker's listener: real sockets, and the thread that serves them."""
 
+import asyncio
 import contextlib
 import gc
 import json
 import logging
+import os
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import textwrap
 import threading
 import time
+import types
 import warnings
 import weakref
 
 import pytest
 
 import stompy
-from stompy.broker import Broker, Limits, connection, engine, session
+from stompy.broker import Broker, Limits, connection, engine, server, session
 from tests.certificates import (
     authority,
     client_context,
@@ -120,6 +124,19 @@ def subscribed(client: stompy.STOMPClient, destination: str = "/topic/t") -> sto
     client.subscribe(destination, receipt="subscribed")
     assert client.recv(timeout=2)["receipt-id"] == "subscribed"
     return client
+
+
+@contextlib.contextmanager
+def does_not_read(broker: Broker):
+    """A socket whose client has more of a queue to read than the operating system takes in."""
+    with socket.create_connection(broker.address) as sock:
+        sock.sendall(CONNECT + b"SUBSCRIBE\nid:1\ndestination:/queue/q\n\n\0")
+        with stompy.connect(broker.address) as sender:
+            until(broker.destinations)
+            while not broker.clients()[0]["unsent"]:
+                sender.message("/queue/q", bytes(100_000), receipt="r")
+                assert sender.recv(timeout=5)["receipt-id"] == "r"
+        yield sock
 
 
 @contextlib.contextmanager
@@ -227,6 +244,100 @@ def test_what_was_sent_before_the_stop_still_arrives(connect, monkeypatch):
     stopping.join()
 
 
+def test_two_threads_that_start_a_broker_start_one():
+    broker = Broker()
+    in_threads(8, lambda _: broker.start())
+    assert len(broker_threads()) == 1
+    broker.stop()
+    assert broker_threads() == []
+
+
+def test_stop_has_stopped_also_for_the_second_who_calls_it():
+    with (
+        Broker(heart_beat=(0, 0)) as broker,
+        does_not_read(broker),
+        Background(broker.stop) as first,
+    ):
+        time.sleep(0.1)
+        broker.stop()
+        assert broker_threads() == []
+        first.result()
+
+
+def test_who_interrupts_a_start_has_no_broker_left(monkeypatch):
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            super().wait(timeout)
+            raise KeyboardInterrupt
+
+    class Watched(engine.Engine):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self._listening = Interrupted()
+
+    monkeypatch.setattr(server, "Engine", Watched)
+    broker = Broker()
+    with pytest.raises(KeyboardInterrupt):
+        broker.start()
+    assert not broker.running
+    assert broker_threads() == []
+
+
+def test_a_start_that_fails_half_way_leaves_no_client_hanging(monkeypatch, caplog):
+    listen = engine.Engine._listen_tcp
+    clients: list[socket.socket] = []
+
+    async def slowly(self, scheme, port, factory):
+        if scheme != "stomp":
+            clients.append(socket.create_connection(self.address))
+            await asyncio.sleep(0.1)  # as long as it takes to look up a name
+        return await listen(self, scheme, port, factory)
+
+    monkeypatch.setattr(engine.Engine, "_listen_tcp", slowly)
+    with nothing_left_open(caplog), socket.create_server((HOST, 0)) as taken:
+        with pytest.raises(OSError, match="in use"):
+            Broker(websocket_port=taken.getsockname()[1]).start()
+        with clients.pop() as client:
+            assert read_to_the_end(client) == b""
+
+
+def test_the_event_loop_is_made_in_the_thread_that_runs_it(monkeypatch):
+    makers: list[threading.Thread] = []
+    make = asyncio.new_event_loop
+
+    def noted() -> asyncio.AbstractEventLoop:
+        makers.append(threading.current_thread())
+        return make()
+
+    monkeypatch.setattr(asyncio, "new_event_loop", noted)
+    with Broker():
+        assert makers == broker_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_clients_see_the_end_of_a_broker_though_a_child_process_has_its_sockets():
+    with Broker() as broker, socket.create_connection(broker.address) as sock:
+        address = broker.address
+        sock.sendall(CONNECT)
+        assert sock.recv(65536).startswith(b"CONNECTED\n")
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            os.read(reading, 1)  # until the parent closes it
+            os._exit(0)
+        try:
+            broker.stop()
+            assert read_to_the_end(sock) == b""
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+        finally:
+            os.close(writing)
+            os.close(reading)
+            os.waitpid(child, 0)
+
+
 def test_a_forgotten_broker_is_collected_and_its_thread_ends(connect):
     broker = Broker().start()
     client = connect(broker)
@@ -308,6 +419,29 @@ def test_the_unix_socket_of_a_running_broker_is_not_taken_from_it(tmp_path):
             assert client.Connected
 
 
+def test_a_unix_socket_on_which_somebody_is_busy_is_not_taken_over(tmp_path):
+    path = tmp_path / "stomp.sock"
+    with contextlib.ExitStack() as leaving:
+        listener = leaving.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen(0)
+        for _ in range(2):  # more than it has asked for
+            waiting = leaving.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            waiting.connect_ex(str(path))
+        before = path.stat().st_ino
+        with pytest.raises(OSError, match="in use"):
+            Broker(unix_path=path).start()
+        assert path.stat().st_ino == before
+
+
+def test_where_there_are_no_unix_sockets_the_error_says_so(monkeypatch, tmp_path):
+    there = {name: value for name, value in vars(socket).items() if name != "AF_UNIX"}
+    monkeypatch.setattr(engine, "socket", types.SimpleNamespace(**there))
+    with pytest.raises(stompy.STOMPError, match="Unix sockets are not to be had"):
+        Broker(unix_path=tmp_path / "stomp.sock").start()
+
+
 # -- serving ---------------------------------------------------------------------------------
 
 
@@ -329,6 +463,89 @@ def test_frames_before_the_client_closes_its_side_are_processed(connect):
         with connect(broker) as client:
             client.subscribe("/queue/q")
             assert [client.recv(timeout=2).text for _ in range(20)] == ["a"] * 20
+
+
+def test_no_message_goes_to_a_client_that_has_closed_its_side(connect):
+    with Broker() as broker, does_not_read(broker) as gone:
+        gone.shutdown(socket.SHUT_WR)
+        until(lambda: "disconnected" in [one["event"] for one in broker.events()])
+        client = subscribed(connect(broker), "/queue/late")
+        client.subscribe("/queue/q", receipt="s")
+        kept = 0
+        while (frame := client.recv(timeout=2)).Command == "MESSAGE":
+            kept += 1
+        assert frame["receipt-id"] == "s"
+        for number in range(6):
+            client.message("/queue/q", str(number))
+        got = []
+        while len(got) < 6:
+            frame = client.recv(timeout=2)
+            if len(frame.Body) == 1:
+                got.append(frame.text)
+        assert got == list("012345")
+        assert read_to_the_end(gone).endswith(b"\0")
+
+
+def test_beyond_the_most_clients_others_are_told_so_and_these_go_on(connect):
+    with Broker(limits=Limits(max_clients=2)) as broker:
+        one, other = subscribed(connect(broker)), connect(broker)
+        with pytest.raises(stompy.STOMPConnectError, match="too many clients"):
+            stompy.connect(broker.address)
+        until(lambda: len(broker.clients()) == 2)
+        other.message("/topic/t", "hello")
+        assert one.recv(timeout=2).text == "hello"
+        other.disconnect()
+        until(lambda: len(broker.clients()) == 1)
+        assert connect(broker).Connected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_clients_do_not_use_up_the_files_of_the_process():
+    program = """
+        import resource, sys
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        from stompy.broker import Broker
+        with Broker() as broker:
+            print(broker.address[1], flush=True)
+            sys.stdin.readline()
+            open("/dev/null").close()
+            print("fine", flush=True)
+            sys.stdin.readline()
+    """
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+        contextlib.ExitStack() as leaving,
+    ):
+        port = int(process.stdout.readline())
+        for _ in range(140):
+            leaving.enter_context(socket.create_connection((HOST, port)))
+        time.sleep(0.3)  # they are accepted, and most of them turned away
+        assert process.communicate("\n", timeout=10)[0] == "fine\n"
+
+
+def test_a_bug_in_sending_to_one_client_cuts_that_one_alone(connect, monkeypatch, caplog):
+    pump = connection.Connection.pump
+
+    def broken(self) -> None:
+        if self.session.id == "1":
+            raise ZeroDivisionError
+        pump(self)
+
+    with Broker() as broker:
+        first, other = subscribed(connect(broker)), connect(broker)
+        monkeypatch.setattr(connection.Connection, "pump", broken)
+        other.message("/topic/t", "hello", receipt="r")
+        assert other.recv(timeout=2)["receipt-id"] == "r"
+        assert first.recv(timeout=2) is None
+        assert [one["client"] for one in broker.clients()] == ["2"]
+    assert "client 1 could not be sent to" in caplog.text
 
 
 def test_a_lost_client_gives_back_what_it_held(connect):
@@ -515,6 +732,17 @@ def test_a_client_that_neither_reads_nor_beats_any_more_is_cut(monkeypatch):
             for _ in range(100):  # more than the operating system takes in for a reader
                 sender.message("/topic/t", bytes(100_000))
         until(lambda: not broker.clients(), timeout=3)
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_the_last_words(monkeypatch):
+    monkeypatch.setattr(connection, "LINGER", 0.5)
+    with Broker(heart_beat=(0, 0)) as broker, does_not_read(broker) as reader:
+        reader.sendall(b"DISCONNECT\nreceipt:bye\n\n\0")
+        got = b""
+        while data := reader.recv(64_000):
+            got = got[-1000:] + data
+            time.sleep(0.02)
+    assert b"receipt-id:bye" in got
 
 
 def test_clients_that_break_off_while_much_waits_for_them_leave_no_trace_in_the_log(caplog):
@@ -735,6 +963,9 @@ def test_a_broker_listens_at_an_ipv6_address(caplog):
         Broker("::1", websocket_port=0, tls_port=0, tls=server_context("::1")) as broker,
     ):
         assert broker.urls["stomp"] == f"stomp://[::1]:{broker.address[1]}"
+        with socket.create_connection(broker.address) as sock:
+            until(broker.clients)
+            assert broker.clients()[0]["address"] == f"[::1]:{sock.getsockname()[1]}"
         with (
             subscribed(stompy.connect(broker.address)) as one,
             subscribed(stompy.connect(broker.urls["ws"])) as other,

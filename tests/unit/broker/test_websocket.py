@@ -69,6 +69,16 @@ def send_frame(body: str, **headers: str) -> str:
     return f"SEND\ndestination:/topic/t\n{''.join(lines)}\n{body}\0"
 
 
+def masked(text: str, opcode: int = 1) -> bytes:
+    """A short WebSocket frame as clients send it."""
+    body = text.encode()
+    return bytes((0x80 | opcode, 0x80 | len(body))) + bytes(4) + body
+
+
+def refusals(broker: Broker) -> list[object]:
+    return [one["detail"] for one in broker.events() if one["event"] == "refused"]
+
+
 def body_of(message: str) -> str:
     """The body of a MESSAGE that is one whole frame."""
     assert message.startswith("MESSAGE\n")
@@ -101,7 +111,8 @@ def undisturbed(broker: Broker, caplog: pytest.LogCaptureFixture):
         other.message("/topic/t", "after")
         assert body_of(heard(one)) == "after"
         until(lambda: len(broker.clients()) == 2)
-    assert [one.getMessage() for one in caplog.records if one.levelno > logging.INFO] == []
+    said = [one for one in caplog.records if one.name != "websockets.client"]  # not the broker's
+    assert [one.getMessage() for one in said if one.levelno > logging.INFO] == []
 
 
 # -- coming ----------------------------------------------------------------------------------
@@ -188,8 +199,9 @@ def test_foreign_pages_may_not(origins, origin):
         with pytest.raises(InvalidStatus) as caught, opened(broker, origin=origin):
             pass
         assert caught.value.response.status_code == 403
-        assert b"origins=" in caught.value.response.body
+        assert b"see the broker's origins" in caught.value.response.body
         until(lambda: not broker.clients())
+        assert refusals(broker) == [f"a WebSocket of a page of {origin}"]
 
 
 @pytest.mark.parametrize(
@@ -216,6 +228,31 @@ def test_an_upgrade_with_a_malformed_origin_or_host_is_refused(broker, wrong, ca
         assert read_to_the_end(sock).startswith(b"HTTP/1.1 403 ")
 
 
+@pytest.mark.parametrize("twice", ["Origin: http://localhost", "Host: 127.0.0.1"])
+def test_an_upgrade_with_a_header_twice_that_decides_is_refused(broker, twice, caplog):
+    request = UPGRADE[:-2] + "Origin: http://localhost\r\n" + f"{twice}\r\n\r\n"
+    with undisturbed(broker, caplog), raw(broker, request.encode()) as sock:
+        assert read_to_the_end(sock).startswith(b"HTTP/1.1 400 ")
+
+
+def test_frames_behind_a_refused_upgrade_are_not_obeyed(broker):
+    request = UPGRADE[:-2] + "Origin: https://evil.example\r\n\r\n"
+    with raw(broker, request.encode() + masked(CONNECT)) as sock:
+        assert read_to_the_end(sock).startswith(b"HTTP/1.1 403 ")
+    assert "connected" not in [one["event"] for one in broker.events()]
+
+
+def test_beyond_the_most_clients_an_upgrade_is_refused():
+    with (
+        Broker(websocket_port=0, limits=Limits(max_clients=1)) as broker,
+        session(broker) as websocket,
+    ):
+        with raw(broker, UPGRADE.encode()) as sock:
+            assert read_to_the_end(sock).startswith(b"HTTP/1.1 503 ")
+        websocket.send(send_frame("hello"))
+        assert body_of(heard(websocket)) == "hello"
+
+
 def test_without_the_library_there_is_no_websocket_and_the_error_says_where_it_is(monkeypatch):
     for name in list(sys.modules):
         if name.partition(".")[0] == "websockets" or name == module.__name__:
@@ -238,10 +275,28 @@ def test_a_browser_that_looks_at_the_port_is_told_what_is_here(broker, caplog):
     with undisturbed(broker, caplog):
         with raw(broker, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as sock:
             head, _, body = read_to_the_end(sock).decode().partition("\r\n\r\n")
-        assert head.startswith("HTTP/1.1 4")
+        assert head.startswith("HTTP/1.1 426 ")
         assert "\r\nContent-Type: text/plain" in head
         assert f"\r\nContent-Length: {len(body)}" in head
-        assert "WebSocket" in body
+        assert 'new WebSocket("ws://127.0.0.1/", ["v12.stomp"])' in body
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("lab.example:8080", "lab.example:8080"),
+        ("[::1]:8080", "[::1]:8080"),
+        ('x"); alert("', None),
+        ("a/b", None),
+        ("", None),
+    ],
+)
+def test_the_example_has_the_host_that_was_asked_for_if_it_is_one(broker, host, shown):
+    with raw(broker, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()) as sock:
+        said = read_to_the_end(sock).decode()
+    here = broker.urls["ws"].removeprefix("ws://")
+    assert f'"ws://{shown or here}/"' in said
+    assert "alert" not in said
 
 
 def test_stomp_without_a_websocket_is_told_where_it_is(broker, caplog):
@@ -254,6 +309,7 @@ def test_stomp_without_a_websocket_is_told_where_it_is(broker, caplog):
         url = broker.urls["ws"].replace("ws://", "stomp://")
         with pytest.raises(stompy.STOMPConnectError, match="this is the WebSocket port"):
             stompy.connect(url)
+    assert refusals(broker) == ["STOMP on the WebSocket port"] * 3
 
 
 @pytest.mark.parametrize(
@@ -376,6 +432,27 @@ def test_a_client_closes_and_is_answered_and_forgotten(broker):
         until(lambda: not broker.clients())
         assert time.monotonic() - began < 1.0
         assert broker.destinations() == []
+
+
+def test_no_message_goes_to_a_websocket_that_is_closed(broker):
+    connect, subscribe = masked(CONNECT), masked("SUBSCRIBE\nid:1\ndestination:/queue/q\n\n\0")
+    close = masked("", opcode=8)
+    with raw(broker, UPGRADE.encode(), connect, subscribe, close) as gone:
+        until(lambda: "disconnected" in [one["event"] for one in broker.events()])
+        with stompy.connect(broker.address) as client:
+            client.subscribe("/queue/q")
+            for number in range(6):
+                client.message("/queue/q", str(number))
+            assert [client.recv(timeout=2).text for _ in range(6)] == list("012345")
+        assert b"MESSAGE" not in read_to_the_end(gone)
+
+
+def test_the_comings_and_goings_of_websockets_are_not_in_the_log_twice(broker, caplog):
+    caplog.set_level(logging.INFO)
+    with session(broker):
+        pass
+    until(lambda: not broker.clients())
+    assert {one.name for one in caplog.records if "stompy" in one.name} == {"stompy.broker"}
 
 
 def test_a_client_that_vanishes_is_forgotten(broker):
