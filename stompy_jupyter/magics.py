@@ -333,6 +333,7 @@ class StompMagics(Magics):
             %stomp_broker faults --off
         """
         args = parse_argstring(self.stomp_broker, line)
+        _check_options(args)
         if args.action == "start":
             wanted = {"port": args.port, "websocket_port": args.websocket}
             return start_embedded_broker(**{k: v for k, v in wanted.items() if v is not None})
@@ -418,6 +419,20 @@ def _with_times(table: pd.DataFrame) -> pd.DataFrame:
     for name in {"time", "connected_at"}.intersection(table.columns):
         table[name] = pd.to_datetime(table[name], unit="s", utc=True).dt.as_unit("us")
     return table
+
+
+_BROKER_OPTIONS = {
+    "start": {"port", "websocket"},
+    "faults": {"client", "drop", "off", *(field.name for field in dataclasses.fields(Faults))},
+}
+
+
+def _check_options(args: Any) -> None:
+    """Refuse options of %stomp_broker that its action does not have."""
+    known = _BROKER_OPTIONS.get(args.action, set())
+    given = {name for name, value in vars(args).items() if value} - {"action"}
+    for name in sorted(given - known):
+        raise UsageError(f"%stomp_broker {args.action} has no --{name.replace('_', '-')}")
 
 
 def _disturb(broker: Broker, args: Any) -> Faults:

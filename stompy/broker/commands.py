@@ -363,8 +363,10 @@ def _options(frame: STOMPFrame) -> tuple[AckMode, int | None, Selector | None]:
         mode = AckMode(frame.get("ack", "auto"))
     except STOMPProtocolError as error:
         raise Refusal(error.Message, f"It is one of {', '.join(AckMode)}.") from None
-    prefetch = frame.get("prefetch-count", "")
-    limit = int(prefetch) if _COUNT.fullmatch(prefetch) else None
+    prefetch = frame.get("prefetch-count", "0")
+    if prefetch != "0" and not _COUNT.fullmatch(prefetch):
+        raise Refusal("malformed prefetch-count", "It is a number; 0 is for any.")
+    limit = int(prefetch) or None
     try:
         selector = Selector(frame["selector"]) if frame.get("selector") else None
     except STOMPProtocolError as error:

@@ -345,7 +345,7 @@ class Engine:
             "seconds": time.time() - self._since,
             "clients": len(self._connections),
             "clients_ever": self._joined,
-            "octets": destinations.memory.octets,
+            "octets": destinations.memory.octets + destinations.kept.octets,
             **vars(destinations.counts()),
             **traffic,
         }

@@ -55,7 +55,8 @@ class Broker:
         wss_port: a port for WebSockets over TLS.
         tls: how to speak TLS, as an `ssl.SSLContext`, or
         cert_file, key_file, key_password: by what certificate.
-        origins: web pages that may open WebSockets, as ``"https://host"``; ``"*"`` for all.
+        origins: web pages that may open WebSockets, as ``"https://host"``; ``"*"`` for all,
+            ``"null"`` for files.
             Those of this machine, and of the IP address that they connect to, always may.
         logins: passcodes by login; without it everybody is let in.
         heart_beat: ``(can, want)``: how often beats can be sent and are wanted, in milliseconds.
@@ -102,10 +103,10 @@ class Broker:
         tls = options.server_context()
         if tls is None and not (tls_port is None and wss_port is None):
             raise STOMPError("TLS needs a certificate", hint="cert_file= and key_file=, or tls=")
-        if isinstance(origins, str):
-            origins = (origins,)
+        origins = [origins] if isinstance(origins, str) else origins
+        known = tuple(map(_origin, origins))
         self._listeners = Listeners(
-            host, port, unix_path or None, tls_port, websocket_port, wss_port, tls, tuple(origins)
+            host, port, unix_path or None, tls_port, websocket_port, wss_port, tls, known
         )
         self._logins = None if logins is None else dict(logins)
         self._heart_beat = heart_beat
@@ -150,7 +151,7 @@ class Broker:
         """
         with self._starting:
             if self._engine is None:
-                destinations = Destinations(self._limits, self._log)
+                destinations = Destinations(self._limits, self._log, _numbers)
                 rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
                 engine = Engine(self._listeners, rules)
                 engine.start()
@@ -279,3 +280,11 @@ def _are_intervals(value: object) -> bool:
         and len(value) == 2
         and all(isinstance(each, int) and 0 <= each < 10**9 for each in value)
     )
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it: scheme, host and perhaps port, in small letters."""
+    scheme, separator, host = text.lower().rstrip("/").partition("://")
+    if text not in ("*", "null") and not (scheme and separator and host and "/" not in host):
+        raise STOMPError(f"{text!r} is no origin", hint="write https://host, or https://host:port")
+    return text.lower().rstrip("/")

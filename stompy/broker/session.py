@@ -257,9 +257,10 @@ class Session:
         if spoken is not None:
             began = self._opening[:20]
             kind = "no STOMP" if spoken == "something else" else f"{spoken} and no STOMP"
-            self._error(
-                Refusal("not connected", f"What came is {kind}: it began with {began!r}."), None
-            )
+            advice = f"What came is {kind}: it began with {began!r}."
+            if began.upper().startswith((b"CONNECT", b"STOMP")):
+                advice += " Commands are in capitals."
+            self._error(Refusal("not connected", advice), None)
             return False
         if b"\n" in self._opening:
             self._opening = None

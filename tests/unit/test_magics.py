@@ -548,7 +548,10 @@ def test_a_client_can_be_dropped(shell, started, queue):
     until(lambda: sessions(shell)["s"].state != "connected")
 
 
-@pytest.mark.parametrize("line", ["faults --slow -1", "faults --reorder x", "dance", ""])
+@pytest.mark.parametrize(
+    "line",
+    ["faults --slow -1", "faults --reorder x", "events --client 1", "start --slow 1", "dance", ""],
+)
 def test_what_the_broker_cannot_do_is_a_usage_error(shell, started, line):
     with pytest.raises(UsageError):
         run(shell, "stomp_broker", line)

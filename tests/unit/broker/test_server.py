@@ -1119,3 +1119,46 @@ def test_beats_come_as_often_as_was_agreed_and_a_client_without_any_is_refused()
         assert lasted / 0.1 - 4 < beats < lasted / 0.08 + 2
         sock.close()
         until(lambda: not broker.clients())
+
+
+# -- arguments -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"port": 65536},
+        {"port": -1},
+        {"port": "61613"},
+        {"websocket_port": 70000},
+        {"logins": {"a": 123}},
+        {"logins": {"a": None}},
+        {"logins": {"a": ""}},
+        {"heart_beat": 5},
+        {"heart_beat": (0.5, 1)},
+        {"heart_beat": (-1, 0)},
+        {"origins": "app.example"},
+        {"origins": ["https://app.example/path"]},
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_said_to_be_wrong_at_once(wrong):
+    with pytest.raises(stompy.STOMPError):
+        Broker(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"max_memory": -1}, {"max_body": "1"}, {"connect_timeout": 0}])
+def test_wrong_limits_are_said_to_be_wrong_at_once(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Limits(**wrong)
+
+
+def test_a_message_id_is_not_used_again_when_a_broker_is_started_again(connect):
+    broker = Broker()
+    seen = []
+    for _ in range(2):
+        with broker, connect(broker) as client:
+            client.subscribe("/queue/q")
+            client.message("/queue/q", "x")
+            seen.append(client.recv(timeout=2)["message-id"])
+    assert seen[0] != seen[1]
