@@ -4,63 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
-import errno
 import logging
-import os
-import socket
 import sys
 import threading
 import time
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from stompy.broker.connection import LINGER, Connection
 from stompy.broker.faults import NO_FAULTS, Faults
+from stompy.broker.listeners import ListenAt, Listeners
 from stompy.errors import STOMPError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from stompy.broker.connection import Connection
     from stompy.broker.session import Rules
 
 _log = logging.getLogger("stompy.broker")
 
-StrPath = str | os.PathLike[str]
 T = TypeVar("T")
 
 FLUSH_LIMIT = 0.5
 """Seconds that clients have to read what is left for them when the broker stops."""
 CALL_LIMIT = 5.0
 """Seconds for which somebody waits for the engine's thread."""
-BACKLOG = 1024
-"""Clients that may wait for the engine to accept them."""
 TURNED_AWAY = 32
 """Clients beyond the most who are told so at a time; others are cut without a word."""
 
-
-class Listeners(NamedTuple):
-    """Where a broker is to listen. A port is 0 for a free one, and None for none.
-
-    Attributes:
-        host, port: for TCP.
-        unix_path: for a Unix socket.
-        tls_port: for TLS.
-        websocket_port, wss_port: for WebSockets, in the clear and with TLS.
-        tls: how TLS is to be spoken.
-        origins: pages that may open WebSockets besides those of this machine.
-    """
-
-    host: str
-    port: int
-    unix_path: StrPath | None = None
-    tls_port: int | None = None
-    websocket_port: int | None = None
-    wss_port: int | None = None
-    tls: ssl.SSLContext | None = None
-    origins: tuple[str, ...] = ()
+_TRAFFIC = ("frames_received", "frames_sent", "octets_received", "octets_sent")
 
 
 class Engine:
@@ -68,25 +39,20 @@ class Engine:
 
     Attributes:
         rules: what holds for all clients.
-        urls: where it listens, by scheme.
-        address: host and port for TCP.
+        listeners: where the clients arrive.
         max_clients: how many there may be.
     """
 
     _loop: asyncio.AbstractEventLoop  # made in the thread: on Windows it takes the signals there
 
-    def __init__(self, listeners: Listeners, rules: Rules) -> None:
+    def __init__(self, where: ListenAt, rules: Rules) -> None:
         self.rules = rules
-        self.urls: dict[str, str] = {}
-        self.address = (listeners.host, listeners.port)
+        self.listeners = Listeners(where, self)
         self.max_clients = min(rules.limits.max_clients, _files_allowed() // 2)
-        self._listeners = listeners
         self._thread = threading.Thread(target=self._run, name="stompy-broker", daemon=True)
         self._listening = threading.Event()
         self._failure: BaseException | None = None
         self._stopping: asyncio.Event | None = None
-        self._servers: list[asyncio.Server] = []
-        self._unix_socket: os.stat_result | None = None
         self._calls: set[concurrent.futures.Future[Any]] = set()  # not answered yet
         self._ending = threading.RLock()  # no call comes while the loop is closed
         self._runs = False
@@ -174,13 +140,11 @@ class Engine:
         if self._told_to_stop:
             self._stopping.set()
         try:
-            await self._listen()
+            await self.listeners.open()
             self._listening.set()
             await self._stopping.wait()
         finally:  # also of a start that has failed: somebody may have come meanwhile
-            for server in self._servers:
-                _close(server)
-            self._unlink_unix_socket()
+            self.listeners.close()
             await self._say_goodbye()
 
     async def _say_goodbye(self) -> None:
@@ -198,78 +162,6 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # their transports are closed in the next turn
-
-    async def _listen(self) -> None:
-        where = self._listeners
-        plain = partial(Connection, self)
-        self.address = await self._listen_tcp("stomp", where.port, partial(plain, "stomp"))
-        if where.tls_port is not None:
-            await self._listen_tcp("stomp+ssl", where.tls_port, partial(plain, "stomp+ssl"))
-        for scheme, port in (("ws", where.websocket_port), ("wss", where.wss_port)):
-            if port is not None:
-                await self._listen_tcp(scheme, port, self._websocket_factory(scheme))
-        if where.unix_path is not None:
-            await self._listen_unix(os.fspath(where.unix_path))
-
-    async def _listen_tcp(
-        self, scheme: str, port: int, factory: Callable[[], Connection]
-    ) -> tuple[str, int]:
-        secure = scheme in ("stomp+ssl", "wss")
-        host = self._listeners.host or "0.0.0.0"
-        with _naming(f"{host}:{port} ({scheme})"):
-            server = await self._loop.create_server(
-                factory,
-                host,
-                port,
-                family=0 if port else await self._family(host),
-                backlog=BACKLOG,
-                ssl=self._listeners.tls if secure else None,
-                ssl_handshake_timeout=self.rules.limits.connect_timeout if secure else None,
-                ssl_shutdown_timeout=LINGER if secure else None,
-            )
-        self._servers.append(server)
-        address: tuple[str, int] = server.sockets[0].getsockname()[:2]
-        host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        self.urls[scheme] = f"{scheme}://{host}:{address[1]}"
-        return address
-
-    async def _family(self, host: str) -> int:
-        """Of a name that stands for several addresses the first: each would get a free port of its
-        own."""
-        found = await self._loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-        return found[0][0]
-
-    def _websocket_factory(self, scheme: str) -> Callable[[], Connection]:
-        try:
-            from stompy.broker.websocket import WebSocketConnection
-        except ImportError as error:
-            raise STOMPError(
-                "a WebSocket needs the websockets library",
-                hint='pip install "stompy-jupyter[ws]"',
-            ) from error
-        return partial(WebSocketConnection, self, scheme, self._listeners.origins)
-
-    async def _listen_unix(self, path: str) -> None:
-        if not hasattr(socket, "AF_UNIX"):
-            raise STOMPError("Unix sockets are not to be had on this system")
-        factory = partial(Connection, self, "stomp+unix")
-        with _naming(path):
-            _look_for_others(path)
-            server = await self._loop.create_unix_server(factory, path, backlog=BACKLOG)
-        self._servers.append(server)
-        self._unix_socket = Path(path).stat()
-        self.urls["stomp+unix"] = f"stomp+unix://{Path(path).absolute()}"
-
-    def _unlink_unix_socket(self) -> None:
-        """Remove our Unix socket, unless somebody else's has taken its place."""
-        if self._unix_socket is None:
-            return
-        path = Path(os.fspath(self._listeners.unix_path or ""))
-        try:
-            if os.path.samestat(path.stat(), self._unix_socket):
-                path.unlink()
-        except FileNotFoundError:
-            pass
 
     def _cut(self) -> None:
         for connection in list(self._connections.values()):
@@ -373,47 +265,6 @@ class Engine:
         if client not in self._connections:
             raise STOMPError(f"no client {client!r}", hint="broker.clients() lists them")
         return self._connections[client]
-
-
-_TRAFFIC = ("frames_received", "frames_sent", "octets_received", "octets_sent")
-
-
-_ADVICE = {
-    errno.EADDRINUSE: "; take another, or port 0 for a free one",
-    errno.EACCES: "; ports below 1024 are for the system",
-}
-
-
-@contextlib.contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Say in an OSError of the block where it was that nobody could listen."""
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or 0  # below 0: it is about the host's name, and not the system's
-        reason = os.strerror(number) if number > 0 else error.strerror or error
-        text = f"cannot listen on {where}: {reason}{_ADVICE.get(number, '')}"
-        raise OSError(error.errno, text) from error
-
-
-def _look_for_others(path: str) -> None:
-    """Raise when somebody listens at a Unix socket: asyncio would take it over, as it does what a
-    crash has left."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        number = probe.connect_ex(path)
-    if number in (0, errno.EAGAIN, errno.EPROTOTYPE):  # it is busy, or no stream
-        number = errno.EADDRINUSE
-    if number not in (errno.ECONNREFUSED, errno.ENOENT):
-        raise OSError(number, os.strerror(number))
-
-
-def _close(server: asyncio.Server) -> None:
-    """Listen no more, also where a child process has copies of the sockets."""
-    for sock in server.sockets:
-        with contextlib.suppress(OSError):  # some systems cannot
-            sock.shutdown(socket.SHUT_RDWR)
-    server.close()
 
 
 def _files_allowed() -> int:

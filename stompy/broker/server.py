@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import weakref
 from typing import TYPE_CHECKING
 
 from stompy.broker.destinations import Destinations
-from stompy.broker.engine import Engine, Listeners
+from stompy.broker.engine import Engine
 from stompy.broker.events import EventLog
 from stompy.broker.faults import NO_FAULTS, Faults
 from stompy.broker.limits import Limits
+from stompy.broker.listeners import ListenAt
 from stompy.broker.session import Rules
 from stompy.errors import STOMPError
 from stompy.tls import TLSOptions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
 
-StrPath = str | os.PathLike[str]
+    from stompy.tls import StrPath
 
 _numbers = itertools.count(1)
 """Those of the messages of all brokers in this process: whoever has seen one does not see it again
@@ -105,7 +105,7 @@ class Broker:
             raise STOMPError("TLS needs a certificate", hint="cert_file= and key_file=, or tls=")
         origins = [origins] if isinstance(origins, str) else origins
         known = tuple(map(_origin, origins))
-        self._listeners = Listeners(
+        self._where = ListenAt(
             host, port, unix_path or None, tls_port, websocket_port, wss_port, tls, known
         )
         self._logins = None if logins is None else dict(logins)
@@ -130,7 +130,7 @@ class Broker:
         Raises:
             STOMPError: it does not run.
         """
-        return self._running().address
+        return self._running().listeners.address
 
     @property
     def urls(self) -> dict[str, str]:
@@ -140,7 +140,7 @@ class Broker:
             >>> Broker(websocket_port=0).start().urls
             {'stomp': 'stomp://127.0.0.1:40415', 'ws': 'ws://127.0.0.1:36719'}
         """
-        return dict(self._running().urls)
+        return dict(self._running().listeners.urls)
 
     def start(self) -> Self:
         """Listen. Does nothing when it runs already.
@@ -153,7 +153,7 @@ class Broker:
             if self._engine is None:
                 destinations = Destinations(self._limits, self._log, _numbers)
                 rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
-                engine = Engine(self._listeners, rules)
+                engine = Engine(self._where, rules)
                 engine.start()
                 self._engine = engine
                 # The engine's thread knows nothing of the Broker: a forgotten one can go.
@@ -176,8 +176,8 @@ class Broker:
     def __repr__(self) -> str:
         if self._engine is None:
             return "<Broker, stopped>"
-        host, port = self._engine.address
-        others = [url for scheme, url in self._engine.urls.items() if scheme != "stomp"]
+        host, port = self._engine.listeners.address
+        others = [url for scheme, url in self._engine.listeners.urls.items() if scheme != "stomp"]
         return f"<Broker at {', '.join([f'{host}:{port}', *others])}>"
 
     # -- looking -----------------------------------------------------------------------------
@@ -196,7 +196,8 @@ class Broker:
         return engine.call(engine.stats)
 
     def destinations(self) -> list[dict[str, object]]:
-        """The queues and topics that there are: one with messages or with subscribers.
+        """The queues and topics that there are: those with messages or with subscribers, and the
+        temp queues of the clients that there are.
 
         Each has ``destination``, ``kind``, ``subscribers``; ``waiting`` and ``unacknowledged``
         messages and the ``octets`` they take; and how many it has ``received``, ``delivered``,
