@@ -9,7 +9,7 @@ from stompy_jupyter import FrameStream, StompWidget
 from stompy_jupyter.embedded import embedded_broker
 from tests.unit.conftest import our_threads
 
-MAGICS = {"connect", "disconnect", "send", "status", "subscribe", "wait"}
+MAGICS = {"broker", "connect", "disconnect", "send", "status", "subscribe", "wait"}
 
 
 def magics(shell: Any) -> dict[str, set[str]]:
@@ -77,6 +77,7 @@ def test_unloading_takes_back_all_that_loading_has_brought(bare_shell, nothing_l
 def test_unloading_ends_sessions_widgets_and_threads(shell, used):
     assert {thread.name.partition("-")[2].partition("-")[0] for thread in our_threads()} == {
         "broker",
+        "heart",
         "reader",
         "publisher",
     }
