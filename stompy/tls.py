@@ -36,7 +36,7 @@ class TLSOptions(NamedTuple):
         Raises:
             STOMPError: the options contradict each other, or a file cannot be used.
         """
-        files = self.cert_file or self.key_file or self.ca_file or self.key_password
+        files = self._files
         if self.tls is False and (wanted or files):
             raise STOMPError("tls=False, but the address or a certificate asks for TLS")
         if not (self.tls or wanted or files):
@@ -59,13 +59,17 @@ class TLSOptions(NamedTuple):
             self._load_certificate(context)
         return context
 
+    @property
+    def _files(self) -> bool:
+        """Whether a file, or the password of one, is named."""
+        return bool(self.cert_file or self.key_file or self.ca_file or self.key_password)
+
     def _given_context(self) -> ssl.SSLContext | None:
         import ssl
 
         if not isinstance(self.tls, ssl.SSLContext):
             return None
-        files = self.cert_file or self.key_file or self.ca_file or self.key_password
-        if files or not (self.check_hostname and self.verify):
+        if self._files or not (self.check_hostname and self.verify):
             raise STOMPError(
                 "an SSLContext and options that would change it",
                 hint="set up the context, or leave it to the options",

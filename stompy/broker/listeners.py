@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stompy.broker.connection import LINGER, Connection
+from stompy.broker.connection import LINGER, Connection, place_of
 from stompy.errors import STOMPError
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class Listeners:
             )
         self._servers.append(server)
         address: tuple[str, int] = server.sockets[0].getsockname()[:2]
-        host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        self.urls[scheme] = f"{scheme}://{host}:{address[1]}"
+        self.urls[scheme] = f"{scheme}://{place_of(address)}"
         return address
 
     async def _family(self, host: str) -> int:

@@ -80,7 +80,8 @@ class Session:
         version: the protocol version agreed on; None before CONNECT.
         login: who it is; None of one who has not said.
         ready: whether it takes more messages: not while its client does not read.
-        closing: after an ERROR or a DISCONNECT: nothing more is read or written.
+        closing: after an ERROR or a DISCONNECT: nothing more is read, and what is in the outbox is
+            the last.
         outbox: what is to be sent.
     """
 
@@ -137,9 +138,9 @@ class Session:
                     return
             self._count_unfinished()
         except STOMPProtocolError as error:
-            self._error(Refusal("malformed frame", str(error)), None)
+            self.refuse(Refusal("malformed frame", str(error)))
         except Full as full:
-            self._error(Refusal("no room", f"{full}: there is none for this frame."), None)
+            self._refuse_part(full)
 
     def take_output(self, limit: int, now: float) -> list[bytes | memoryview]:
         """The next pieces to send; with about `limit` octets, unless there are fewer."""
@@ -162,16 +163,14 @@ class Session:
         if self.version is None:
             if now >= self._connect_by:
                 wanted = f"A client sends CONNECT within {self._rules.limits.connect_timeout:g} s."
-                self._error(Refusal("no CONNECT frame", wanted), None)
+                self.refuse(Refusal("no CONNECT frame", wanted))
                 return None
             return self._connect_by - now
         self._beat.woke(now)
         if self._beat.is_dead(now):
             silent = now - self._beat.received_at
             agreed = f"Agreed was a heart-beat every {self._beat.receive_ms} ms"
-            self._error(
-                Refusal("no heart-beat", f"{agreed}; nothing came for {silent:.1f} s."), None
-            )
+            self.refuse(Refusal("no heart-beat", f"{agreed}; nothing came for {silent:.1f} s."))
             return None
         if self._beat.must_send(now):
             if not self.outbox.size:
@@ -201,9 +200,14 @@ class Session:
         if self.version is not None:
             self._rules.log.note("disconnected", self.id, detail=why)
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Say why the client is not served, then end."""
-        self._error(refusal, None)
+    def refuse(self, refusal: Refusal, frame: STOMPFrame | None = None) -> None:
+        """Say what was wrong, and with which frame, then end (STOMP 1.2, "ERROR")."""
+        self._rules.log.note("refused", self.id, detail=refusal.title)
+        headers, body = error_of(refusal, frame)
+        if self.version == "1.0":
+            headers = {n: v for n, v in headers.items() if wire.fits_unescaped(n, v)}
+        self._write("ERROR", headers, body)
+        self.end(refusal.title)
 
     def described(self) -> dict[str, object]:
         """What it is doing, as plain data."""
@@ -260,7 +264,7 @@ class Session:
             advice = f"What came is {kind}: it began with {began!r}."
             if began.upper().startswith((b"CONNECT", b"STOMP")):
                 advice += " Commands are in capitals."
-            self._error(Refusal("not connected", advice), None)
+            self.refuse(Refusal("not connected", advice))
             return False
         if b"\n" in self._opening:
             self._opening = None
@@ -277,7 +281,10 @@ class Session:
             try:
                 self._count_unfinished()
             except Full as full:
-                self._error(Refusal("no room", f"{full}: there is none for this frame."), None)
+                self._refuse_part(full)
+
+    def _refuse_part(self, full: Full) -> None:
+        self.refuse(Refusal("no room", f"{full}: there is none for this frame."))
 
     def _count_unfinished(self) -> None:
         grown = self._decoder.size + self._held - self._unfinished
@@ -297,18 +304,18 @@ class Session:
             else:
                 self._commands.do(frame)
         except Refusal as refusal:
-            self._error(refusal, frame)
+            self.refuse(refusal, frame)
             return
         except STOMPProtocolError as error:
-            self._error(Refusal("malformed frame", str(error)), frame)
+            self.refuse(Refusal("malformed frame", str(error)), frame)
             return
         except Full as full:
             advice = "Messages are refused until some are taken: subscribe to it, or wait."
-            self._error(Refusal("no room", f"{full}. {advice}"), frame)
+            self.refuse(Refusal("no room", f"{full}. {advice}"), frame)
             return
         except Exception:  # a bug: one client may have found it, the others go on
             _log.exception("a %s frame could not be handled", frame.Command)
-            self._error(
+            self.refuse(
                 Refusal("internal error", "The broker has failed; its log says how."), frame
             )
             return
@@ -324,16 +331,7 @@ class Session:
         self.frames_sent += 1
         self._put(wire.encode(command, headers, body, self.version or "1.2"))
 
-    def _error(self, refusal: Refusal, frame: STOMPFrame | None) -> None:
-        """Say what was wrong, then close (STOMP 1.2, "ERROR")."""
-        self._rules.log.note("refused", self.id, detail=refusal.title)
-        headers, body = error_of(refusal, frame)
-        if self.version == "1.0":
-            headers = {n: v for n, v in headers.items() if wire.fits_unescaped(n, v)}
-        self._write("ERROR", headers, body)
-        self.end(refusal.title)
-
-    # -- CONNECT --------------------------------------------------------------
+    # -- CONNECT -----------------------------------------------------------------------------
 
     def _connect(self, frame: STOMPFrame, now: float) -> None:
         """STOMP 1.2, "Connecting", "Protocol Negotiation" and "Heart-beating"."""

@@ -31,8 +31,7 @@ class Topic:
         memory: where the memory is counted that kept messages take.
         unacknowledged: where that is counted that deliveries take which wait for their ACK.
         max_backlog: octets that are kept for one subscriber; the newest message is in any case.
-        on_drop: is called with the first subscription of which a message was dropped.
-
+        on_drop: is called with a subscription when the first message of it is dropped.
     """
 
     kind = "topic"
