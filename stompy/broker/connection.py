@@ -192,7 +192,8 @@ class Connection(asyncio.Protocol):
         """Close so that the last frame arrives: a reset would swallow it (STOMP 1.2,
         "Connection Lingering"), so the sending side ends first and the client may close."""
         if self._transport.can_write_eof() and not self._eof:
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has left at once
+                self._transport.write_eof()
         else:
             self._transport.close()
 

@@ -114,6 +114,7 @@ class Broker:
         self._log = EventLog()
         self._starting = threading.RLock()  # two who start it start one
         self._engine: Engine | None = None
+        self._port = 0  # the one it had when it ran
         self._finalizer: weakref.finalize[[], Broker] | None = None
 
     # -- running -----------------------------------------------------------------------------
@@ -145,20 +146,37 @@ class Broker:
     def start(self) -> Self:
         """Listen. Does nothing when it runs already.
 
+        A broker that had a free port and was stopped takes the same again, unless somebody else
+        has it now: so clients that come back find it.
+
         Raises:
             OSError: an address is taken or not to be had.
             STOMPError: WebSockets are asked for and the library is not installed.
         """
         with self._starting:
             if self._engine is None:
-                destinations = Destinations(self._limits, self._log, _numbers)
-                rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
-                engine = Engine(self._where, rules)
-                engine.start()
-                self._engine = engine
+                self._engine = engine = self._started()
                 # The engine's thread knows nothing of the Broker: a forgotten one can go.
                 self._finalizer = weakref.finalize(self, engine.stop)
         return self
+
+    def _started(self) -> Engine:
+        again = self._where._replace(port=self._where.port or self._port)
+        try:
+            engine = self._listening(again)
+        except OSError:
+            if again == self._where:
+                raise
+            engine = self._listening(self._where)
+        self._port = engine.listeners.address[1]
+        return engine
+
+    def _listening(self, where: ListenAt) -> Engine:
+        destinations = Destinations(self._limits, self._log, _numbers)
+        rules = Rules(destinations, self._log, self._limits, self._heart_beat, self._logins)
+        engine = Engine(where, rules)
+        engine.start()
+        return engine
 
     def stop(self) -> None:
         """Close all connections and stop listening; twice is fine."""

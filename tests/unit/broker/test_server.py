@@ -368,6 +368,30 @@ def test_a_broker_listens_at_a_unix_socket_as_well(tmp_path, connect):
         assert other.recv(timeout=2).text == "hello"
 
 
+def test_a_client_that_says_goodbye_and_is_gone_at_once_is_no_failure(caplog):
+    with Broker() as broker:
+        for _ in range(30):
+            stompy.connect(broker.address).disconnect(timeout=0)
+        until(lambda: [e["event"] for e in broker.events()].count("disconnected") == 30)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_free_port_is_taken_again_when_the_broker_is_started_again():
+    broker = Broker().start()
+    address = broker.address
+    broker.stop()
+    with broker:
+        assert broker.address == address
+
+
+def test_a_free_port_that_somebody_else_has_by_now_is_another_one():
+    broker = Broker().start()
+    address = broker.address
+    broker.stop()
+    with Broker(*address), broker:
+        assert broker.address != address
+
+
 def test_a_stopped_broker_leaves_no_unix_socket_and_may_be_started_again(tmp_path):
     path = tmp_path / "stomp.sock"
     broker = Broker(unix_path=str(path))
