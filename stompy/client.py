@@ -267,11 +267,20 @@ class STOMPClient:
                 self.version, self.server = version, connected.get("server", "")
                 self._client_id = client_id
                 self._encoder = MessageEncoder(version)
+                if recovery is not None and recovery is self._recovery:
+                    self._carry_over(connection)
                 self._connection, self._recovery = connection, recovery
                 connection.client = weakref.ref(self)
                 self._states.note(ClientState.Connected)
         if not connection.open:  # it ended before it could say so
             self._note_end()
+
+    def _carry_over(self, connection: Connection) -> None:
+        """Move what was received by the lost connection, and not taken yet, to the next one."""
+        lost = self._live()
+        with contextlib.suppress(IndexError):  # it is empty; another thread may take from it, too
+            while True:
+                connection.inbox.appendleft(lost.inbox.pop())
 
     def connection_ended(self) -> None:
         """Called by the connection when it has ended: by a goodbye, or by the other side."""
@@ -646,6 +655,8 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
         headers: Mapping[str, Any] = {},
+        *,
+        warn: bool = True,
         **kv_headers: Any,
     ) -> Receipt | None:
         """Acknowledge a message (STOMP 1.2, "ACK").
@@ -654,11 +665,12 @@ class STOMPClient:
             ack: the MESSAGE frame, or its ``ack`` header. STOMP 1.0 and 1.1 need more than one
                 header of the message, so there it has to be the frame.
             transaction, receipt, headers, kv_headers: as for `send`.
+            warn: whether a warning says so when it is not sent, because the message came by an
+                earlier connection, or, with `reconnect`, the loss of this one overtakes it. The
+                broker delivers the message again.
 
         Returns:
-            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None. With
-            `reconnect`, an answer that the loss of the connection overtakes is not sent: a warning
-            says so, and the broker delivers the message again.
+            The `Receipt` when one was asked for: its id, as text, with `wait`. Else None.
 
         Raises:
             STOMPProtocolError: `ack` does not name a message, or not in this version.
@@ -669,7 +681,7 @@ class STOMPClient:
             >>> frame = client.recv()
             >>> client.ack(frame)  # or, in STOMP 1.2: client.ack(frame["ack"])
         """
-        return self._answer("ACK", ack, transaction, receipt, {**headers, **kv_headers})
+        return self._answer("ACK", ack, transaction, receipt, {**headers, **kv_headers}, warn)
 
     def nack(
         self,
@@ -677,6 +689,8 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None = None,
         receipt: bool | str = False,
         headers: Mapping[str, Any] = {},
+        *,
+        warn: bool = True,
         **kv_headers: Any,
     ) -> Receipt | None:
         """Say that a message was not processed (STOMP 1.2, "NACK"); as `ack`.
@@ -687,7 +701,7 @@ class STOMPClient:
         """
         if self.version == "1.0":
             raise STOMPProtocolError("STOMP 1.0 has no NACK", hint="leave it unacknowledged")
-        return self._answer("NACK", ack, transaction, receipt, {**headers, **kv_headers})
+        return self._answer("NACK", ack, transaction, receipt, {**headers, **kv_headers}, warn)
 
     def _answer(
         self,
@@ -696,11 +710,13 @@ class STOMPClient:
         transaction: str | STOMPTransaction | None,
         receipt: bool | str,
         more: dict[str, Any],
+        warn: bool,
     ) -> Receipt | None:
         source = ack.source if isinstance(ack, STOMPFrame | AckId) else None
         connection = self._live() if source is None else self._current(source)
         if connection is None:
-            warn_unsent(command)
+            if warn:
+                warn_unsent(command)
             return None
         named = answer_headers(self.version, command, ack)
         wanted = self._receipt_id(receipt)
@@ -711,13 +727,26 @@ class STOMPClient:
             comes_back = self._recovery is not None and self._recovery.goes_on
             if source is None or receipt or transaction or not comes_back:
                 raise
-            warn_unsent(command)
+            if warn:
+                warn_unsent(command)
             return None
 
     def _current(self, source: weakref.ref[Connection] | None) -> Connection | None:
         """The connection that a frame came from, if what is said of it can still go there."""
         connection = source() if source else None
         return connection if connection is self._connection and self.Connected else None
+
+    def answerable(self, frame: STOMPFrame) -> bool:
+        """Whether an ACK or NACK of this message can still be sent.
+
+        That is so while the connection that it came by is up. Afterwards the broker delivers the
+        message again.
+
+        Example:
+            >>> client.answerable(frame)
+            True
+        """
+        return self._current(frame.source) is not None
 
     def _acknowledge(
         self, frame: STOMPFrame, transaction: str | STOMPTransaction | None = None

@@ -169,6 +169,32 @@ def test_a_send_brings_the_connection_back() -> None:
     assert [frame.command for frame in peer.frames].count("SEND") == 1
 
 
+def test_what_was_received_before_the_loss_outlives_that_a_sender_brings_it_back() -> None:
+    script = [breaks_off(*(message(b"%d" % n) for n in range(3))), serves(message(b"3"))]
+    with client_of(*script) as (client, _, states):
+        assert client._connection is not None
+        until(lambda: client._connection.notice_end() or len(client._connection.inbox) == 3)
+        client._connection.close(STOMPClosed("it broke"))
+        client.message("/queue/Q", "the connection comes back by this")
+        assert states == ["connected", "reconnecting", "connected"]
+        assert [client.recv(TIMEOUT).Body for _ in range(4)] == [b"0", b"1", b"2", b"3"]
+
+
+def test_an_ack_that_is_not_sent_may_go_without_a_warning() -> None:
+    with client_of(breaks_off(message(b"a", "ack:1")), serves(message(b"b", "ack:1"))) as (
+        client,
+        peer,
+        _,
+    ):
+        frame = client.recv(TIMEOUT)
+        assert client.answerable(frame)
+        again = client.recv(TIMEOUT)
+        assert not client.answerable(frame)
+        assert client.answerable(again)
+        assert client.ack(frame, warn=False) is client.nack(frame, warn=False) is None
+        assert "ACK" not in [sent.command for sent in peer.frames]
+
+
 @pytest.mark.parametrize("by", ["the frame", "its header"])
 @pytest.mark.parametrize("place", [0, 1], ids=["a new kind of frame", "one of several alike"])
 def test_an_ack_of_an_earlier_connection_is_not_sent_and_a_warning_says_so(
