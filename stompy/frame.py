@@ -5,7 +5,13 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stompy.errors import STOMPBodyError, STOMPError, STOMPProtocolError, warn_unsent
+from stompy.errors import (
+    STOMPBodyError,
+    STOMPError,
+    STOMPProtocolError,
+    printable,
+    warn_unsent,
+)
 
 if TYPE_CHECKING:
     import weakref
@@ -92,6 +98,22 @@ class STOMPFrame:
         frame._places = places
         frame._values = values
         return frame
+
+    @property
+    def fields(self) -> tuple[Mapping[str, int], Sequence[str]]:
+        """Where the value of each header is, and the values: what `Headers` is made of.
+
+        Who files many frames reads this: it costs next to nothing, and frames of one kind share
+        the first of the two.
+
+        Example:
+            >>> STOMPFrame("MESSAGE", {"destination": "/queue/Q", "priority": "4"}).fields
+            ({'destination': 0, 'priority': 1}, ['/queue/Q', '4'])
+        """
+        if self._headers is None:
+            return self._places, self._values
+        places = {name: place for place, name in enumerate(self._headers)}
+        return places, list(self._headers.values())
 
     def headers_apart(self, name: str) -> object:
         """What received frames have in common whose headers are equal, apart from one.
@@ -234,7 +256,22 @@ class STOMPFrame:
             name: "***" if name == "passcode" else value for name, value in self.Headers.items()
         }
         body = self.Body if len(self.Body) <= 60 else self.Body[:57] + b"..."
-        return f"<STOMPFrame {self.Command} {headers} {body!r} {len(self.Body)} bytes>"
+        return f"<STOMPFrame {printable(self.Command)} {headers} {body!r} {len(self.Body)} bytes>"
+
+
+def fields_of(
+    frames: Sequence[STOMPFrame],
+) -> tuple[list[Mapping[str, int]], list[Sequence[str]]]:
+    """The `fields` of many frames, as two lists; for those just received in half the time.
+
+    Example:
+        >>> fields_of([STOMPFrame("MESSAGE", {"a": "1"}), STOMPFrame("MESSAGE", {"a": "2"})])
+        ([{'a': 0}, {'a': 0}], [['1'], ['2']])
+    """
+    if [frame._headers for frame in frames].count(None) == len(frames):
+        return [frame._places for frame in frames], [frame._values for frame in frames]
+    fields = [frame.fields for frame in frames]
+    return [places for places, _ in fields], [values for _, values in fields]
 
 
 def charset_of(content_type: str) -> str:

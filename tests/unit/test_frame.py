@@ -8,7 +8,7 @@ import pytest
 
 from stompy import Receipt
 from stompy.errors import STOMPBodyError, STOMPProtocolError
-from stompy.frame import AckMode, STOMPFrame, charset_of
+from stompy.frame import AckMode, STOMPFrame, charset_of, fields_of
 from tests.unit.peer import TIMEOUT, delivers, session
 
 
@@ -231,3 +231,21 @@ def test_a_frame_gives_the_receipt_of_its_ack() -> None:
         assert frame is not None
         receipt = frame.ack(receipt=True)  # type: ignore[func-returns-value]
         assert isinstance(receipt, Receipt)
+
+
+def test_fields_are_the_headers_and_make_none() -> None:
+    places = {"destination": 0, "priority": 1}
+    frame = STOMPFrame.received("MESSAGE", places, ("/queue/Q", "4"), b"")
+    assert frame.fields == (places, ("/queue/Q", "4"))
+    assert frame.fields[0] is places
+    frame.Headers["priority"] = "9"
+    assert frame.fields == (places, ["/queue/Q", "9"])
+
+
+def test_the_fields_of_many_frames_are_those_of_each() -> None:
+    received = STOMPFrame.received("MESSAGE", {"a": 0}, ("1",), b"")
+    asked = STOMPFrame.received("MESSAGE", {"a": 0}, ("2",), b"")
+    asked.Headers["b"] = "3"
+    for frames in ([], [received], [received, asked], [STOMPFrame("MESSAGE", {"c": "4"}), asked]):
+        shapes, values = fields_of(frames)
+        assert list(zip(shapes, values, strict=True)) == [frame.fields for frame in frames]

@@ -1,7 +1,11 @@
 """FrameTable: frames in, pandas and Arrow out."""
 
+import gc
+import json
+import signal
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +27,8 @@ def message(body: bytes | str = b"a", **headers: str) -> STOMPFrame:
     return STOMPFrame("MESSAGE", {"destination": "/topic/t", **named}, body)
 
 
-def table_of(*frames: STOMPFrame, **bounds: int) -> FrameTable:
-    table = FrameTable(**bounds)
+def table_of(*frames: STOMPFrame, **arguments: Any) -> FrameTable:
+    table = FrameTable(**arguments)
     for frame in frames:
         table.append(frame, NOON)
     return table
@@ -34,6 +38,65 @@ def column(header: str, *values: str | None) -> pd.Series:
     """The column of a header that has these values in this order; None where it is missing."""
     frames = [message(**({} if value is None else {header: value})) for value in values]
     return table_of(*frames).df[header]
+
+
+# -- rows ------------------------------------------------------------------------------------
+
+
+def test_append_returns_the_number_of_the_row():
+    table = FrameTable(max_rows=2)
+    numbers = [table.append(message(body)) for body in "abc"]
+    assert numbers == [0, 1, 2]
+    assert table.df["body"].to_dict() == {1: "b", 2: "c"}
+
+
+def test_extend_returns_the_number_of_the_first_row():
+    table = FrameTable()
+    assert table.extend([message("a"), message("b")], NOON) == 0
+    assert table.extend([]) == 2
+    assert table.extend([message("c")], NOON) == 2
+    pd.testing.assert_frame_equal(table.df, table_of(message("a"), message("b"), message("c")).df)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 3000), st.lists(st.integers(0, 100), max_size=8))
+def test_extend_keeps_to_the_bounds_as_append_does(max_rows, max_bytes, bursts):
+    table, by_one = FrameTable(max_rows, max_bytes), FrameTable(max_rows, max_bytes)
+    for size in bursts:
+        frames = [message(str(n), n=str(n)) for n in range(size)]
+        table.extend(frames, NOON)
+        for frame in frames:
+            by_one.append(frame, NOON)
+        assert table.received == table.dropped + len(table)
+        assert len(table) <= max_rows
+    newest = min(len(table), len(by_one))
+    assert table.last(newest) == by_one.last(newest)
+
+
+def test_a_frame_that_is_changed_later_does_not_change_its_row():
+    frame = message(a="1")
+    table = table_of(frame)
+    frame.Headers["a"] = "2"
+    assert table.df["a"].tolist() == [1]
+
+
+def test_a_frame_that_is_none_leaves_the_table_as_it_was():
+    table = table_of(message("a"))
+    with pytest.raises(TypeError):
+        table.append(STOMPFrame("MESSAGE", {"n": 1}))
+    table.append(message("b"))
+    assert table.df["body"].tolist() == ["a", "b"]
+
+
+def test_nbytes_is_about_what_the_rows_take():
+    table = FrameTable(max_rows=10_000, max_bytes=10**9)
+    assert table.nbytes < 1000
+    for _ in range(20):
+        table.extend([message(bytes(1000)) for _ in range(1000)])
+    held = table.nbytes
+    assert 10_000_000 < held < 15_000_000
+    df = table.df
+    assert held + len(df) * 2 * 8 <= table.nbytes < 1.1 * held  # a time and a size for each row
 
 
 # -- bounds ----------------------------------------------------------------------------------
@@ -209,6 +272,76 @@ def test_a_timestamp_in_another_unit_breaks_no_table(value):
     assert value in df[["timestamp"]]._repr_html_()
 
 
+def test_names_that_are_new_in_every_message_make_no_table_of_a_million_columns():
+    table = table_of(*[message(**{f"h{n}": str(n)}) for n in range(1000)], max_rows=100)
+    df = table.df
+    assert df.columns.tolist() == [*FrameTable().df.columns, "more_headers"]
+    assert json.loads(df["more_headers"][999]) == {"h999": "999"}
+    assert table.arrow().schema.names == df.columns.tolist()
+
+
+def test_nothing_is_lost_of_more_headers_than_there_are_columns_for():
+    headers = {f"h{n}": f"v{n}" for n in range(1000)}
+    df = table_of(message(**headers)).df
+    assert len(df.columns) == 6 + 256 + 1
+    row = df.iloc[0]
+    kept = {name: row[name] for name in df.columns[6:-1]}
+    assert {**kept, **json.loads(row["more_headers"])} == headers
+
+
+def test_a_header_that_is_called_like_the_rest_gets_another_name():
+    df = table_of(STOMPFrame("MESSAGE", {"more_headers": "x"})).df
+    assert df["header_more_headers"].tolist() == ["x"]
+    assert "more_headers" not in df
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(["a", "b", "timestamp", "expires", "more_headers"]),
+    st.sampled_from(["0", "1", "-7", "2.5", "-0", "x", "", "123456789012345678", "1700000000123"]),
+    max_size=3,
+)
+BODIES = st.sampled_from([b"", b"text", b'{"a": [1, 2]}', b"[1, 2]", "ü".encode(), b"\xff"])
+
+
+def held(table: FrameTable, frames: list[STOMPFrame]) -> pd.DataFrame:
+    """What a table would show that has never had any rows but those that `table` holds."""
+    alone = FrameTable(decode=table.decode)
+    alone.extend(frames[table.dropped :], NOON)
+    df = alone.df
+    return df.set_index(df.index + table.dropped)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.tuples(HEADERS, BODIES), max_size=6), max_size=12),
+    st.sampled_from([3, 16, 40, 1000]),
+    st.sampled_from(["text", "bytes", "json"]),
+)
+def test_a_data_frame_depends_on_nothing_but_the_rows_that_are_held(bursts, max_rows, decode):
+    table = FrameTable(max_rows, decode=decode)
+    frames: list[STOMPFrame] = []
+    for burst in bursts:
+        new = [STOMPFrame("MESSAGE", headers, body) for headers, body in burst]
+        table.extend(new, NOON)
+        frames += new
+        df, expected = table.df, held(table, frames)
+        assert set(df.columns) == set(expected.columns)
+        pd.testing.assert_frame_equal(df, expected[df.columns], check_index_type=False)
+        assert table.arrow().schema.names == df.columns.tolist()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(HEADERS, BODIES), max_size=60), st.integers(1, 60), st.integers(1, 7))
+def test_it_does_not_matter_how_often_a_data_frame_is_asked_for(rows, max_rows, every):
+    table, asked_once = FrameTable(max_rows), FrameTable(max_rows)
+    for number, (headers, body) in enumerate(rows):
+        for one in (table, asked_once):
+            one.append(STOMPFrame("MESSAGE", headers, body), NOON)
+        if number % every == 0:
+            _ = table.df
+    pd.testing.assert_frame_equal(table.df, asked_once.df)
+
+
 # -- bodies ----------------------------------------------------------------------------------
 
 
@@ -254,6 +387,62 @@ def test_arrow_bodies_are_text_while_all_are_and_binary_else(max_rows):
     assert table.arrow()["body"][2].as_py() == b"\xff\x00"
 
 
+# -- decoding --------------------------------------------------------------------------------
+
+
+def test_bytes_are_the_octets_as_they_came():
+    frames = [message("grün"), LATIN, message(b"\xff\x00"), UTF16]
+    table = table_of(*frames, decode="bytes")
+    assert table.df["body"].dtype == object
+    assert table.df["body"].tolist() == [frame.Body for frame in frames]
+    assert table.arrow()["body"].to_pylist() == [frame.Body for frame in frames]
+    assert [row["body"] for row in table.last(9)[1]] == [frame.Body for frame in frames]
+    assert table.undecoded == 0
+
+
+@pytest.mark.parametrize("max_rows", [8, 1000], ids=["a batch each", "one batch"])
+def test_json_is_the_value_of_each_body(max_rows):
+    bodies = ['{"price": 3}', "[1, 2]", "[3, 4]", "null", '"ü"', "2.5"]
+    df = table_of(*map(message, bodies), max_rows=max_rows, decode="json").df
+    assert df["body"].dtype == object
+    assert df["body"].tolist() == [{"price": 3}, [1, 2], [3, 4], None, "ü", 2.5]
+    assert df["size"].tolist() == [len(body.encode()) for body in bodies]
+
+
+def test_a_body_that_is_no_json_stays_as_it_is_and_is_counted():
+    table = table_of(message("[1]"), message("{"), LATIN, message(b"\xff"), decode="json")
+    assert table.undecoded == 3
+    assert table.df["body"].tolist() == [[1], "{", "café", b"\xff"]
+    assert [row["body"] for row in table.last(4)[1]] == ["[1]", "{", "café", b"\xff"]
+    assert table.undecoded == 3
+
+
+def test_json_in_another_charset_is_read_by_it():
+    frame = message('{"a": "é"}'.encode("latin-1"), content_type="x;charset=latin-1")
+    assert table_of(frame, decode="json").df["body"].tolist() == [{"a": "é"}]
+
+
+def test_a_body_is_decoded_once(monkeypatch):
+    decoded = []
+
+    def decode(body, content_type):
+        decoded.append(body)
+        return body
+
+    monkeypatch.setattr("stompy_jupyter.columns.decoder", lambda name: decode)
+    table = table_of(message("a"), message("b"), max_rows=16, decode="json")
+    for _ in range(2):
+        assert table.df["body"].tolist() == [b"a", b"b"]
+    table.append(message("c"))
+    assert table.df["body"].tolist() == [b"a", b"b", b"c"]
+    assert decoded == [b"a", b"b", b"c"]
+
+
+def test_an_unknown_decoder_is_refused():
+    with pytest.raises(ValueError, match="no decoder 'yaml'; there are: text, bytes, json"):
+        FrameTable(decode="yaml")
+
+
 # -- copies ----------------------------------------------------------------------------------
 
 
@@ -278,6 +467,66 @@ def test_a_data_frame_may_be_changed_and_the_table_stays(name, value, max_rows):
     df.loc[0, name] = value
     assert df[name].isna()[0] if value is pd.NaT else df[name][0] == value
     pd.testing.assert_frame_equal(table.df, before)
+
+
+WRITTEN = [("size", 99), ("body", "mine"), ("n", 99), ("gaps", 99), ("x", 9.5), ("timestamp", 0)]
+
+
+def full_row(number: int) -> STOMPFrame:
+    """A message with a column of each kind."""
+    gaps = {"gaps": str(number)} if number % 3 else {}
+    return message(str(number), n=str(number), x=f"{number}.25", timestamp="1700000000123", **gaps)
+
+
+def write_all(df: pd.DataFrame) -> None:
+    """Change every kind of column, by label, by place, and in a Series of its own."""
+    times = df["timestamp"].tolist()
+    for name, value in WRITTEN:
+        value = times[-1] + pd.Timedelta(1, "D") if name == "timestamp" else value
+        df.loc[df.index[0], name] = value
+        df.iloc[1:3, df.columns.get_loc(name)] = value
+        series = df[name]
+        series.iloc[-1] = value
+
+
+@pytest.mark.parametrize("more", [0, 1, 30, 3000], ids=lambda n: f"{n} more rows")
+@pytest.mark.parametrize("decode", ["text", "bytes", "json"])
+@pytest.mark.parametrize("max_rows", [16, 10_000], ids=["rows dropped", "none dropped"])
+def test_who_writes_into_a_data_frame_changes_neither_table_nor_another_one(max_rows, decode, more):
+    table = table_of(*map(full_row, range(12)), max_rows=max_rows, decode=decode)
+    mine, other = table.df, table.df
+    before = other.copy(deep=True)
+    table.extend([full_row(number) for number in range(12, 12 + more)], NOON)
+    later = table.df
+    expected = table_of(*map(full_row, range(12 + more)), max_rows=max_rows, decode=decode).df
+    write_all(mine)
+    pd.testing.assert_frame_equal(other, before)
+    pd.testing.assert_frame_equal(later, expected)
+    write_all(later)
+    pd.testing.assert_frame_equal(other, before)
+    pd.testing.assert_frame_equal(table.df, expected)
+
+
+def test_a_data_frame_may_be_changed_after_its_table_has_gone():
+    table = table_of(*map(full_row, range(12)))
+    one, two = table.df, table.df
+    before = two.copy(deep=True)
+    del table
+    gc.collect()
+    write_all(one)
+    pd.testing.assert_frame_equal(two, before)
+
+
+@pytest.mark.parametrize("kind", ["2.5", "x", None])
+def test_a_data_frame_stays_as_it_was_when_a_column_becomes_another_kind(kind):
+    table = table_of(message(n="1"), message(n="2"))
+    df = table.df
+    table.append(message(**({"n": kind} if kind else {})))
+    assert table.df["n"].dtype != df["n"].dtype
+    table.append(message(n="4"))
+    df.loc[0, "n"] = 9
+    assert df["n"].tolist() == [9, 2]
+    assert table.df["n"].astype(str).tolist()[0] in ("1", "1.0")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 11, 12, 20])
@@ -364,6 +613,107 @@ def test_the_first_end_counts_and_the_rows_stay():
     assert table.df["body"].tolist() == ["kept"]
 
 
+def test_wait_is_broken_by_an_interrupt():
+    table = FrameTable()
+    timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        table.wait(1, timeout=60)
+    timer.join()
+    assert table._wishes == []
+
+
+def test_who_gives_up_waiting_elsewhere_says_the_same():
+    table = table_of(message())
+    with pytest.raises(STOMPTimeout) as caught:
+        table.wait(2, timeout=0)
+    assert str(table.too_few(2, 0)) == str(table.too_few(2, None)) == str(caught.value)
+
+
+# -- wishes ----------------------------------------------------------------------------------
+
+
+def test_a_callback_is_called_once_when_so_many_frames_have_come():
+    table = FrameTable()
+    counts = []
+    for n in (3, 1, 2):
+        table.when(n, lambda n=n: counts.append((n, table.received)))
+    for _ in range(5):
+        table.append(message())
+    table.end()
+    assert counts == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_callback_is_called_at_once_if_they_have_come_already():
+    called = []
+    table = table_of(message())
+    table.when(1, lambda: called.append(threading.current_thread()))
+    assert called == [threading.current_thread()]
+
+
+def test_a_callback_is_called_in_the_thread_that_appends():
+    table = FrameTable()
+    called = []
+    table.when(1, lambda: called.append(threading.current_thread()))
+    thread = threading.Thread(target=lambda: table.append(message()))
+    thread.start()
+    thread.join()
+    assert called == [thread]
+
+
+def test_a_callback_is_called_by_a_burst_that_goes_beyond():
+    table = FrameTable(max_rows=8)
+    called = []
+    table.when(5, lambda: called.append(table.received))
+    table.extend([message()] * 20)
+    assert called == [20]
+
+
+def test_a_callback_is_called_at_the_end():
+    table = FrameTable()
+    called = []
+    table.when(1, lambda: called.append(table.ended))
+    table.end()
+    table.end()
+    table.when(1, lambda: called.append(table.ended))
+    assert called == [True, True]
+
+
+def test_a_wish_that_is_taken_back_is_not_fulfilled():
+    table = FrameTable()
+    called = []
+    forget = table.when(1, lambda: called.append("forgotten"))
+    table.when(1, lambda: called.append("kept"))
+    forget()
+    forget()
+    table.append(message())
+    assert called == ["kept"]
+
+
+def test_a_callback_may_use_the_table():
+    table = FrameTable()
+    seen = []
+
+    def first():
+        seen.append(table.df["body"].tolist())
+        table.when(2, lambda: seen.append(len(table)))
+        table.append(message("b"))
+
+    table.when(1, first)
+    table.append(message("a"))
+    assert seen == [["a"], 2]
+
+
+def test_what_a_callback_raises_is_logged_and_stops_nobody(caplog):
+    table = FrameTable()
+    called = []
+    table.when(1, lambda: 1 / 0)
+    table.when(1, lambda: called.append(1))
+    assert table.append(message()) == 0
+    assert called == [1]
+    assert "ZeroDivisionError" in caplog.text
+
+
 # -- threads ---------------------------------------------------------------------------------
 
 
@@ -388,3 +738,37 @@ def test_one_thread_may_append_while_another_looks():
         looks += 1
     thread.join()
     assert table.df["n"].tolist() == list(range(3000 - 64, 3000))
+
+
+def test_threads_may_ask_at_once_while_others_append():
+    table = FrameTable(max_rows=500)
+    done = threading.Event()
+    failed = []
+
+    def append():
+        for number in range(3000):
+            table.append(message(str(number), n=str(number), x=f"{number}.5"))
+
+    def look():
+        last = 0
+        while not done.is_set():
+            df = table.df
+            if len(df) and not (
+                (df["n"] == df.index).all()
+                and (df["x"] == df.index + 0.5).all()
+                and df["body"].tolist() == [str(number) for number in df.index]
+                and df.index[-1] >= last
+            ):
+                failed.append(df)
+            last = df.index[-1] if len(df) else 0
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    appender = threading.Thread(target=append)
+    for thread in (*lookers, appender):
+        thread.start()
+    appender.join()
+    done.set()
+    for thread in lookers:
+        thread.join()
+    assert not failed
+    assert table.received == 3000
