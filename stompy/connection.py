@@ -24,7 +24,7 @@ from stompy.errors import (
 )
 from stompy.heartbeat import HeartBeat
 from stompy.receipt import Receipt
-from stompy.transport import turn_to_write
+from stompy.transport import LONGEST_WAIT, turn_to_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,10 @@ class Connection:
                     deadline, lambda: receipt._answer or self._unclear is not receipt._unclear
                 )
         except STOMPTimeout:
-            raise STOMPTimeout(f"no receipt {str(receipt)!r} came in time") from None
+            raise STOMPTimeout(
+                f"no receipt {str(receipt)!r} came within {timeout:g} s",
+                hint="wait again, or longer; some brokers never send one",
+            ) from None
         finally:
             receipt._waiting = False
         if receipt._kept:
@@ -426,7 +429,7 @@ class Connection:
 def _keep_pace(ref: weakref.ref[Connection], closed: threading.Event) -> None:
     """What the heart-beat thread does, until the connection is closed or forgotten."""
     wait = 0.0
-    while not closed.wait(wait):
+    while not closed.wait(min(wait, LONGEST_WAIT)):
         connection = ref()
         if connection is None:
             return

@@ -104,7 +104,23 @@ def error_text(frame: STOMPFrame) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(text.strip().splitlines()), "").strip()
+    return printable(next(iter(text.strip().splitlines()), "").strip())
+
+
+def printable(text: str) -> str:
+    """A text in which every character can be seen: what cannot be printed becomes an escape.
+
+    What comes from a broker may hold control characters, with which a terminal would do something.
+
+    Example:
+        >>> printable("\\x1b[31mred")
+        '\\\\x1b[31mred'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
 
 
 def broker_error(frame: STOMPFrame) -> STOMPError:

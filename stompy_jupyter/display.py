@@ -9,9 +9,14 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from stompy import STOMPBodyError
+from stompy.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from stompy import STOMPFrame
 
 PREVIEW = 256
 """Characters of a body or header that a table shows."""
@@ -31,14 +36,13 @@ def visible(value: object, limit: int = PREVIEW) -> str:
     if value is None:
         return ""
     text = repr(value[: limit + 1]) if isinstance(value, bytes) else str(value)
-    short = text[:limit]
-    if not short.isprintable():
-        short = "".join(c if c.isprintable() else _escape(c) for c in short)
+    short = printable(text[:limit])
     return short if len(text) <= limit else f"{short}…"
 
 
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+def visible_lines(text: str) -> str:
+    """A text of several lines in which every character can be seen; tabs and line ends stay."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def frame_rows(first: int, rows: Iterable[dict[str, object]]) -> list[list[str]]:
@@ -69,3 +73,38 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: s
         f"<table><caption>{html.escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+class Listing:
+    """Rows of text, as text and as a table; everything in it is data."""
+
+    def __init__(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
+    ) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.caption = caption
+
+    def __repr__(self) -> str:
+        parts = [f"{row[0]}\n    {'; '.join(row[1:])}" for row in self.rows]
+        return visible_lines("\n\n".join([*parts, self.caption]))
+
+    def _repr_html_(self) -> str:
+        return html_table(self.columns, self.rows, self.caption)
+
+
+def frame_html(frame: STOMPFrame) -> str:
+    """A frame as a table: its command, its headers in order, the size of its body, its body."""
+    headers = [
+        (visible(name), "***" if name == "passcode" else visible(value))
+        for name, value in frame.Headers.items()
+    ]
+    body = (f"{len(frame.Body):,} bytes", visible(_text_of(frame)))
+    return html_table(("header", "value"), [*headers, body], visible(frame.Command))
+
+
+def _text_of(frame: STOMPFrame) -> str | bytes:
+    try:
+        return frame.text
+    except STOMPBodyError:
+        return frame.Body

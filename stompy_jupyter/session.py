@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import logging
+import html
 import os
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from traitlets import HasTraits, Unicode
+from traitlets import HasTraits, Instance, Unicode
 
-from stompy import AckMode, ClientState, STOMPClient, STOMPClosed, STOMPError
+from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError
 from stompy.address import parse_addresses
-from stompy.errors import broker_error
+from stompy.dialect import dialect_of
+from stompy_jupyter.display import visible
 from stompy_jupyter.embedded import embedded_broker
+from stompy_jupyter.inlet import Inlet
+from stompy_jupyter.reader import Reader
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, FrameTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
-    from stompy import Receipt, STOMPFrame
-
-_log = logging.getLogger(__name__)
-
-LEAVE_LIMIT = 2.0
-"""Seconds that `disconnect` waits for the reading thread: to finish a message, and to end."""
+    from stompy import Receipt, STOMPTransaction
 
 
 class StompSession(HasTraits):
     """A connection whose frames stream into tables in the background.
 
+    A connection that was lost comes back by itself, with its streams, unless ``reconnect=False``
+    is among the arguments; `state` says how it is. Observers of its traits are called in whichever
+    thread has noticed the change.
+
     Args:
         address: as for `stompy.connect`. None takes the environment variable ``STOMPY_URL``, and
             without it the broker that is embedded in this process.
         name: what the session is called in lists.
-        connect_arguments: handed to `stompy.connect`, e.g. ``login``, ``passcode``, ``vhost``.
+        connect_arguments: handed to `stompy.connect`, e.g. ``login``, ``passcode``, ``vhost``,
+            ``heart_beat``, ``ca_file``.
 
     Example:
         >>> with StompSession(("127.0.0.1", 61613)) as session:
@@ -51,16 +52,30 @@ class StompSession(HasTraits):
 
     name = Unicode(read_only=True, help="what the session is called in lists")
     address = Unicode(read_only=True, help="the broker's address, host:port; never a passcode")
+    state = Unicode(
+        "disconnected",
+        read_only=True,
+        help='"connected", "disconnected", "reconnecting" (it was lost, and is tried again), or '
+        '"lost" (the other side ended it, and it does not come back)',
+    )
+    last_error = Instance(
+        STOMPError,
+        allow_none=True,
+        read_only=True,
+        help="the newest ERROR of the broker, or why the connection was lost; None at a new one",
+    )
 
     def __init__(self, address: Any = None, *, name: str = "", **connect_arguments: Any) -> None:
         super().__init__()
         given = address if address is not None else os.environ.get("STOMPY_URL") or None
         self._addresses = parse_addresses(given) if given is not None else None
-        self._arguments = connect_arguments
-        self._reader: _Reader | None = None
+        self._arguments = {"reconnect": True, **connect_arguments}
+        self._reader: Reader | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         self._streams: dict[str, FrameStream] = {}
-        self._lock = threading.RLock()
+        self._sent = 0
+        self._lock = threading.RLock()  # guards the streams and which reader there is
+        self._thread = threading.local()  # knows the transaction that a thread has open
         shown = ", ".join(map(str, self._addresses)) if self._addresses else "embedded broker"
         self.set_trait("address", shown)
         self.set_trait("name", name or shown)
@@ -77,24 +92,37 @@ class StompSession(HasTraits):
             if self.connected:
                 return self
             self.disconnect()  # what was lost may still have its thread
-            client = STOMPClient()
-            client.connect(self._addresses or embedded_broker().address, **self._arguments)
-            self.set_trait("address", client.address)
+            this: weakref.ref[StompSession] = weakref.ref(self)
+            reader = Reader(lambda: _note(this, reader))
+            reader.connect(self._addresses or embedded_broker().address, self._arguments)
+            self.set_trait("address", reader.client.address)
             self._streams.clear()
-            self._reader = reader = _Reader(client)
-            reader.start()
+            self._reader = reader
+            self._note(reader)
             # The reading thread knows nothing of the session, so that a forgotten one can go; and
             # a goodbye without waiting, since the garbage collector may be who says it.
-            self._finalizer = weakref.finalize(self, client.disconnect, timeout=0)
+            self._finalizer = weakref.finalize(self, reader.client.disconnect, timeout=0)
         return self
 
     def disconnect(self) -> None:
-        """Say goodbye and close; the streams keep what they have received. Twice is fine."""
-        with self._lock:
-            if self._reader is not None:
-                self._reader.leave()
-            if self._finalizer is not None:
-                self._finalizer.detach()
+        """Say goodbye and close; the streams keep what they have received. Twice is fine.
+
+        Callbacks may finish what waits for them, for two seconds at the most.
+        """
+        reader, finalizer = self._reader, self._finalizer
+        if reader is not None:
+            reader.leave()
+            self._note(reader)
+        if finalizer is not None:
+            finalizer.detach()
+
+    def _note(self, reader: Reader) -> None:
+        """Bring the traits up to date, unless there is another connection by now."""
+        # Again, when another thread has noticed something else meanwhile: the last word counts.
+        while reader is self._reader and self.state != (state := reader.state):
+            self.set_trait("state", state)
+        if reader is self._reader and self.last_error is not reader.last_error:
+            self.set_trait("last_error", reader.last_error)
 
     @property
     def client(self) -> STOMPClient:
@@ -105,7 +133,7 @@ class StompSession(HasTraits):
         """
         return self._live().client
 
-    def _live(self) -> _Reader:
+    def _live(self) -> Reader:
         if self._reader is None:
             raise STOMPClosed("the session is not connected", hint="connect() it first")
         return self._reader
@@ -116,25 +144,19 @@ class StompSession(HasTraits):
         return self._reader is not None and self._reader.client.Connected
 
     @property
-    def state(self) -> str:
-        """``"connected"``, ``"disconnected"``, ``"lost"`` (the other side ended it), or
-        ``"reconnecting"`` (with ``reconnect=True``: it is coming back)."""
-        if self._reader is None:
-            return "disconnected"
-        client = self._reader.client
-        if client.state is ClientState.Closed and client.close_reason is not None:
-            return "lost"
-        return "disconnected" if client.state is ClientState.Closed else client.state.value
-
-    @property
     def received(self) -> int:
-        """How many messages have come in on this connection."""
+        """How many messages have come in since `connect`."""
         return self._reader.received if self._reader else 0
 
     @property
-    def last_error(self) -> STOMPError | None:
-        """The newest ERROR of the broker, or why the connection was lost."""
-        return self._reader.last_error if self._reader else None
+    def sent(self) -> int:
+        """How many messages `send` has sent."""
+        return self._sent
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was lost and came back since `connect`."""
+        return self._reader.reconnects if self._reader else 0
 
     def __enter__(self) -> Self:
         return self.connect()
@@ -155,9 +177,12 @@ class StompSession(HasTraits):
         *,
         name: str | None = None,
         ack_mode: str | AckMode = AckMode.Auto,
+        send_acks: bool = True,
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
+        decode: str = "text",
         headers: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> FrameStream:
         """Stream the messages of a destination into a table, in the background.
 
@@ -166,23 +191,33 @@ class StompSession(HasTraits):
         Args:
             destination: e.g. ``"/topic/prices"``.
             name: what the stream is called; its destination when None.
-            ack_mode: in the client modes a message is acknowledged when it is in the table.
-            max_rows, max_bytes: the bounds of the table, see `FrameTable`.
-            headers: more headers of SUBSCRIBE, e.g. a selector.
+            ack_mode: in the client modes a message is acknowledged when it is in the table,
+                unless a callback does it (`FrameStream.on_frame`),
+            send_acks: or this is False: then `FrameStream.ack` and `FrameStream.nack` do it.
+            max_rows, max_bytes, decode: of the table, see `FrameTable`.
+            headers: more headers of SUBSCRIBE.
+            options: ``prefetch``, ``selector``, ``durable``, see `stompy.STOMPClient.subscribe`.
 
         Raises:
             STOMPClosed: the session is not connected.
+            STOMPError: the broker does not know an option.
+            ValueError: an argument is none of those that are possible.
         """
         with self._lock:
             reader = self._live()
             name = destination if name is None else name
-            table = FrameTable(max_rows, max_bytes)
-            mode = AckMode(ack_mode)
-            if name in self._streams:
-                self._streams[name].unsubscribe()
-            reader.subscribe(table, destination, mode, headers or {})
-            stream = FrameStream(self, name, destination, mode, table)
+            table = FrameTable(max_rows, max_bytes, decode)
+            asked = {**options, "headers": headers or {}}
+            inlet = Inlet(reader.client, table, destination, AckMode(ack_mode), send_acks, asked)
+            replaced = self._streams.get(name)
+            durable = options.get("durable") and dialect_of(reader.client.server).durable
+            if replaced is not None and durable:  # its name may be in use but once
+                replaced.unsubscribe()
+            reader.subscribe(inlet)
+            stream = FrameStream(self, name, inlet)
             self._streams[name] = stream
+        if replaced is not None:  # now that the new one is there; it may have been refused
+            replaced.unsubscribe()
         return stream
 
     def unsubscribe(self, stream: FrameStream) -> None:
@@ -190,111 +225,99 @@ class StompSession(HasTraits):
         with self._lock:
             if self._streams.get(stream.name) is stream:
                 del self._streams[stream.name]
-            if self._reader is not None:
-                self._reader.unsubscribe(stream.table)
+        if self._reader is not None:
+            self._reader.end(stream._inlet)
+
+    def pause(self, stream: FrameStream) -> None:
+        """As `FrameStream.pause`."""
+        self._of_a_live(stream).pause(stream._inlet)
+
+    def resume(self, stream: FrameStream) -> None:
+        """As `FrameStream.resume`."""
+        reader = self._of_a_live(stream)
+        if stream.state == "paused":
+            reader.subscribe(stream._inlet)
+
+    def _of_a_live(self, stream: FrameStream) -> Reader:
+        if not stream.live:
+            raise STOMPClosed(f"the stream {stream.name} has ended", hint="subscribe again")
+        return self._live()
+
+    # -- sending -----------------------------------------------------------------------------
 
     def send(self, destination: str, body: str | bytes = b"", **kwargs: Any) -> Receipt | None:
         """Send a message; keywords become headers, as for `STOMPClient.message`.
 
+        In a thread that has a `transaction` open it is part of that.
+
         Returns:
             With ``receipt=True`` a `stompy.Receipt` that can be waited for, else None.
         """
-        return self.client.message(destination, body, **kwargs)
+        sender = self.open_transaction or self.client
+        receipt = sender.message(destination, body, **kwargs)
+        self._sent += 1
+        return receipt
+
+    @contextlib.contextmanager
+    def transaction(self, *, receipt: bool = False) -> Iterator[STOMPTransaction]:
+        """What this thread sends and acknowledges in the block takes effect together at its end.
+
+        When the block raises, nothing of it does (STOMP 1.2, "BEGIN").
+
+        Args:
+            receipt: whether to wait until the broker has confirmed the COMMIT.
+
+        Raises:
+            STOMPError: this thread has a transaction open, or the broker refused this one.
+            STOMPClosed: the connection is not there, or was lost meanwhile.
+
+        Example:
+            >>> with session.transaction():
+            ...     session.send("/queue/orders", "part 1")
+            ...     session.send("/queue/orders", "part 2")
+        """
+        if self.open_transaction is not None:
+            raise STOMPError("a transaction is open already", hint="one ends before the next")
+        answers: list[Callable[[], None]] = []
+        self._thread.answers = answers
+        with self.client.transaction() as transaction:
+            self._thread.transaction = transaction
+            try:
+                yield transaction
+            except BaseException:
+                for take_back in answers:
+                    take_back()
+                raise
+            finally:
+                self._thread.transaction = None
+            confirmed = transaction.commit(receipt)
+        if confirmed is not None:
+            confirmed.wait()
+
+    def note_answer(self, take_back: Callable[[], None]) -> None:
+        """Note what is to be done with an answer if the open transaction aborts."""
+        if self.open_transaction is not None:
+            self._thread.answers.append(take_back)
+
+    @property
+    def open_transaction(self) -> STOMPTransaction | None:
+        """The transaction that this thread has open in this session."""
+        return getattr(self._thread, "transaction", None)
+
+    # -- showing -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         version = f", STOMP {self.client.version}" if self._reader else ""
         named = f" {self.name}:" if self.name != self.address else ""
-        return f"<StompSession{named} {self.address} {self.state}{version}>"
+        return visible(f"<StompSession{named} {self.address} {self.state}{version}>")
+
+    def _repr_html_(self) -> str:
+        error = f"<br>{html.escape(visible(self.last_error.Message))}" if self.last_error else ""
+        return f"<code>{html.escape(repr(self))}</code>{error}"
 
 
-class _Reader:
-    """The thread that reads one connection and files its messages by subscription.
-
-    It acknowledges a message itself, under the lock under which it files it: so who has seen a
-    row, and unsubscribes or leaves, cannot overtake the row's ACK.
-    """
-
-    def __init__(self, client: STOMPClient) -> None:
-        self.client = client
-        self.received = 0
-        self.last_error: STOMPError | None = None
-        self._last_words: STOMPError | None = None  # an ERROR behind which nothing has come
-        self._numbers = itertools.count(1)
-        self._tables: dict[str, FrameTable] = {}
-        self._acknowledged: set[str] = set()  # the subscriptions in the client modes
-        self._filing = threading.Lock()  # guards these two
-        name = f"stomp-reader-{client.address}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def leave(self) -> None:
-        """Say goodbye; returns when the thread has ended, or soon at any rate."""
-        if self._filing.acquire(timeout=LEAVE_LIMIT):
-            self._filing.release()
-        self.client.disconnect()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(LEAVE_LIMIT)
-
-    def subscribe(
-        self, table: FrameTable, destination: str, mode: AckMode, headers: Mapping[str, Any]
-    ) -> None:
-        sub_id = f"stream-{next(self._numbers)}"
-        with self._filing:
-            # Entered before SUBSCRIBE goes out: its first MESSAGE may come at once.
-            self._tables[sub_id] = table
-            if mode is not AckMode.Auto:
-                self._acknowledged.add(sub_id)
-        try:
-            self.client.subscribe(destination, mode, send_acks=False, headers=headers, id=sub_id)
-        except BaseException:
-            with self._filing:
-                self._tables.pop(sub_id, None)
-            raise
-
-    def unsubscribe(self, table: FrameTable) -> None:
-        with self._filing:
-            sub_id = next((i for i, known in self._tables.items() if known is table), None)
-            if sub_id is None:
-                return
-            del self._tables[sub_id]
-        table.end()
-        with contextlib.suppress(STOMPClosed):  # then it has ended with the connection
-            self.client.unsubscribe(sub_id)
-
-    def _run(self) -> None:
-        failure: STOMPError | None = None
-        try:
-            self.client.loop(self._file)
-            failure = self.client.close_reason
-        except STOMPError as error:
-            failure = error
-        except Exception as error:
-            _log.exception("the thread that reads %s failed", self.client)
-            failure = STOMPError(f"reading failed: {error!r}")
-        self.client.disconnect()
-        if failure is not None:
-            failure = self._last_words or failure
-            self.last_error = failure
-        with self._filing:
-            tables, self._tables = self._tables, {}
-        for table in tables.values():
-            table.end(failure)
-
-    def _file(self, client: STOMPClient, frame: STOMPFrame) -> None:
-        arrival = time.time_ns()
-        self._last_words = None
-        if frame.Command == "ERROR":
-            self.last_error = self._last_words = broker_error(frame)
-        elif frame.Command == "MESSAGE":
-            self.received += 1
-            sub_id = frame.Headers.get("subscription", "")
-            with self._filing:
-                table = self._tables.get(sub_id)
-                if table is None:  # unsubscribed while it was on its way
-                    return
-                table.append(frame, arrival)
-                if sub_id in self._acknowledged:
-                    with contextlib.suppress(STOMPClosed):  # the broker will send it again
-                        client.ack(frame)
+def _note(ref: weakref.ref[StompSession], reader: Reader) -> None:
+    """Tell a session of a change, if it is still there."""
+    session = ref()
+    if session is not None:
+        session._note(reader)

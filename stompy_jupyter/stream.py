@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import datetime
+import sys
 from typing import TYPE_CHECKING, Any
 
+from stompy import AckMode, STOMPClosed, STOMPError, STOMPTimeout
+from stompy_jupyter.callbacks import Callback
 from stompy_jupyter.display import FRAME_COLUMNS, frame_rows, html_table, visible
+from stompy_jupyter.table import WAIT_SLICE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
     import pandas as pd
 
-    from stompy import AckMode, STOMPError
+    from stompy import STOMPFrame
+    from stompy_jupyter.inlet import Inlet
     from stompy_jupyter.session import StompSession
     from stompy_jupyter.table import FrameTable
+
+RATE_SPAN = 10
+"""Seconds over which `FrameStream.stats` takes the rate."""
 
 
 class FrameStream:
@@ -22,8 +36,6 @@ class FrameStream:
 
     Attributes:
         name: what it is called in the notebook.
-        destination: what was subscribed to.
-        table: its `FrameTable`.
         session: the session it belongs to.
 
     Example:
@@ -33,19 +45,27 @@ class FrameStream:
         >>> prices.df.tail()
     """
 
-    def __init__(
-        self,
-        session: StompSession,
-        name: str,
-        destination: str,
-        ack_mode: AckMode,
-        table: FrameTable,
-    ) -> None:
+    def __init__(self, session: StompSession, name: str, inlet: Inlet) -> None:
         self.session = session
         self.name = name
-        self.destination = destination
-        self.ack_mode = ack_mode
-        self.table = table
+        self._inlet = inlet
+
+    # -- what has come -----------------------------------------------------------------------
+
+    @property
+    def destination(self) -> str:
+        """What was subscribed to."""
+        return self._inlet.destination
+
+    @property
+    def ack_mode(self) -> AckMode:
+        """How its messages are acknowledged (STOMP 1.2, "SUBSCRIBE ack Header")."""
+        return self._inlet.mode
+
+    @property
+    def table(self) -> FrameTable:
+        """Its frames, as `df` and the Arrow interface show them."""
+        return self._inlet.table
 
     @property
     def df(self) -> pd.DataFrame:
@@ -76,9 +96,46 @@ class FrameStream:
         return not self.table.ended
 
     @property
+    def state(self) -> Literal["live", "paused", "ended"]:
+        """``"live"``, ``"paused"`` (until `resume`), or ``"ended"``."""
+        if not self.live:
+            return "ended"
+        return "paused" if self._inlet.paused else "live"
+
+    @property
     def error(self) -> STOMPError | None:
         """Why it ended, if that was a failure."""
         return self.table.error
+
+    @property
+    def stats(self) -> dict[str, int | float]:
+        """Its numbers.
+
+        ``received`` frames, of which ``kept`` are in the table and ``dropped`` are not any more;
+        ``bytes`` that the table holds, about; ``rate``, frames a second over the last 10 s;
+        ``unacknowledged`` frames that wait for `ack` or a callback; of the callbacks the ``calls``
+        that have ended, the ``callback_errors`` among them, and the frames ``waiting`` for one;
+        bodies ``undecoded``.
+        """
+        callbacks = self._inlet.callbacks
+        return {
+            "received": self.received,
+            "kept": len(self),
+            "dropped": self.dropped,
+            "bytes": self.table.nbytes,
+            "rate": self._rate(),
+            "unacknowledged": len(self.unacknowledged),
+            "calls": sum(callback.calls for callback in callbacks),
+            "callback_errors": sum(callback.errors for callback in callbacks),
+            "waiting": sum(callback.waiting for callback in callbacks),
+            "undecoded": self.table.undecoded,
+        }
+
+    def _rate(self) -> float:
+        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=RATE_SPAN)
+        return int((self.df["received_at"] > since).sum()) / RATE_SPAN
+
+    # -- waiting -----------------------------------------------------------------------------
 
     def wait(self, n: int = 1, timeout: float | None = 30.0) -> int:
         """Wait until `n` frames have come in all, counted from the beginning of the stream.
@@ -96,19 +153,208 @@ class FrameStream:
         """
         return self.table.wait(n, timeout)
 
+    def read(self, n: int | None = None, seconds: float | None = None) -> int:
+        """Receive `n` frames, or for so many `seconds`, whichever is over first; then unsubscribe.
+
+        Returns:
+            How many have come.
+
+        Raises:
+            STOMPClosed: the stream ended before.
+            ValueError: neither is given.
+
+        Example:
+            >>> session.subscribe("/topic/prices").read(100, seconds=30)
+            100
+        """
+        if n is None and seconds is None:
+            raise ValueError("read() needs n or seconds: how many frames, or how long")
+        try:
+            self.wait(sys.maxsize if n is None else n, seconds)
+        except STOMPTimeout:
+            pass
+        except STOMPClosed:
+            if n is None:
+                raise STOMPClosed(f"the stream ended early: {self._summary()}") from self.error
+            raise
+        finally:
+            self.unsubscribe()
+        return self.received
+
+    async def wait_async(self, n: int = 1, timeout: float | None = 30.0) -> int:
+        """As `wait`, for a cell or a coroutine that awaits, while the event loop goes on.
+
+        Example:
+            >>> await prices.wait_async(10, timeout=5)
+            10
+        """
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(arrived.set)
+
+        forget = self.table.when(n, wake)
+        try:
+            deadline = None if timeout is None else loop.time() + timeout
+            while not arrived.is_set():
+                left = WAIT_SLICE if deadline is None else deadline - loop.time()
+                if left <= 0 < n - self.received:
+                    raise self.table.too_few(n, timeout)
+                # In slices: an interrupt of the kernel takes effect when the loop wakes.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(arrived.wait(), min(left, WAIT_SLICE))
+        finally:
+            forget()
+        return self.table.wait(n, 0)
+
+    # -- callbacks ---------------------------------------------------------------------------
+
+    def on_frame(
+        self,
+        function: Callable[[STOMPFrame], Any],
+        *,
+        ack: bool = False,
+        instead_of: Callable[[STOMPFrame], Any] | None = None,
+    ) -> Callable[[STOMPFrame], Any]:
+        """Have `function(frame)` called for each frame that comes from now on.
+
+        All callbacks of a session run one after the other, on a thread of their own. When 10,000
+        frames wait for them, or 64 MiB, the session reads no further until there is room. What
+        they print goes to the cell that has called `on_frame`, and so does an exception: of each
+        place the first is shown, all are counted in `stats`. What has been received when the stream
+        ends is still given to them, but only for two seconds after `StompSession.disconnect`.
+
+        Args:
+            function: what to call. It may send, acknowledge, unsubscribe.
+            ack: whether a frame is acknowledged when the function has returned, and refused by a
+                NACK when it has raised (STOMP 1.0 has none). Needs a client mode. What a broker
+                does with a NACK differs: RabbitMQ sends the message again, at once.
+            instead_of: a function that was given here before. This one takes its place, and the
+                frames that wait for it.
+
+        Returns:
+            The function, so that this is a decorator.
+
+        Raises:
+            STOMPError: `ack` where nothing is to be acknowledged, or where a callback does it.
+
+        Example:
+            >>> @prices.on_frame
+            ... def show(frame):
+            ...     print(frame.text)
+        """
+        before = [c for c in self._inlet.callbacks if c.function == instead_of]
+        if ack:
+            self._check_ack(before)
+        for callback in before[:1]:
+            callback.replace(function, ack)
+        if not before:
+            self._inlet.callbacks += (Callback(function, ack),)
+        return function
+
+    def _check_ack(self, before: list[Callback]) -> None:
+        if self.ack_mode is AckMode.Auto:
+            raise STOMPError(
+                f"the messages of {self.name} are acknowledged by being sent (ack mode auto)",
+                hint='subscribe with ack_mode="client-individual" (%stomp_subscribe … --ack)',
+            )
+        if any(callback.acks for callback in self._inlet.callbacks if callback not in before):
+            raise STOMPError(f"a callback of {self.name} acknowledges already")
+
+    def off_frame(self, function: Callable[[STOMPFrame], Any]) -> None:
+        """Call `function` no more, also not with the frames that wait for it.
+
+        Those that it was to acknowledge are `unacknowledged`. Does nothing when it is not called.
+        """
+        for callback in self._inlet.callbacks:
+            if callback.function == function:
+                callback.active = False
+        self._inlet.callbacks = tuple(c for c in self._inlet.callbacks if c.active)
+
+    # -- acknowledging -----------------------------------------------------------------------
+
+    @property
+    def unacknowledged(self) -> list[int]:
+        """The numbers (see `df.index`) of the frames that wait for `ack` or `nack`."""
+        return self._inlet.unanswered
+
+    def ack(self, *numbers: int) -> None:
+        """Acknowledge frames by their numbers, else the oldest that waits (STOMP 1.2, "ACK").
+
+        For a stream that was made with ``send_acks=False``. In the mode ``client`` an ACK covers
+        all earlier frames, too. In a `StompSession.transaction` it takes effect with that.
+
+        Raises:
+            STOMPError: a frame does not wait for it, or none does.
+
+        Example:
+            >>> orders = session.subscribe(
+            ...     "/queue/orders", ack_mode="client-individual", send_acks=False
+            ... )
+            >>> orders.wait(2)
+            2
+            >>> orders.ack(0)
+            >>> orders.unacknowledged
+            [1]
+        """
+        self._answer("ACK", numbers)
+
+    def nack(self, *numbers: int) -> None:
+        """Say that frames were not processed (STOMP 1.2, "NACK"); as `ack`."""
+        self._answer("NACK", numbers)
+
+    def _answer(self, command: Literal["ACK", "NACK"], numbers: tuple[int, ...]) -> None:
+        numbers = numbers or tuple(self.unacknowledged[:1])
+        if not numbers:
+            raise STOMPError(
+                f"no frame of {self.name} waits to be acknowledged",
+                hint="subscribe in a client mode, with send_acks=False",
+            )
+        for number in numbers:
+            take_back = self._inlet.answer(command, number, self.session.open_transaction)
+            self.session.note_answer(take_back)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """End the subscription until `resume`; the table and the callbacks stay.
+
+        A queue keeps its messages meanwhile; what a topic carries goes by, unless the subscription
+        is durable. What was not acknowledged goes back to the queue and comes again; RabbitMQ does
+        that when the session disconnects, not before. Twice is fine.
+
+        Raises:
+            STOMPClosed: the stream has ended.
+        """
+        self.session.pause(self)
+
+    def resume(self) -> None:
+        """Subscribe again after `pause`. Does nothing when it is not paused.
+
+        Raises:
+            STOMPClosed: the stream has ended.
+        """
+        self.session.resume(self)
+
     def unsubscribe(self) -> None:
-        """End the subscription; what it has received stays. Twice is fine."""
+        """End the subscription; what it has received stays. Twice is fine.
+
+        A callback may do so: the subscription ends when it has returned.
+        """
         self.session.unsubscribe(self)
+
+    # -- showing -----------------------------------------------------------------------------
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
         """The Arrow PyCapsule interface: polars, DuckDB and pandas read a stream directly."""
         return self.table.arrow().__arrow_c_stream__(requested_schema)
 
     def _summary(self) -> str:
-        state = "live" if self.live else "ended"
         dropped = f", {self.dropped:,} dropped" if self.dropped else ""
         why = f", {self.error.Message}" if self.error else ""
-        return visible(f"{self.destination}: {self.received:,} frames{dropped}, {state}{why}")
+        return visible(f"{self.destination}: {self.received:,} frames{dropped}, {self.state}{why}")
 
     def __repr__(self) -> str:
         return f"<FrameStream {self._summary()}>"

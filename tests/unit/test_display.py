@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stompy_jupyter.display import FRAME_COLUMNS, PREVIEW, frame_rows, html_table, visible
+from stompy import STOMPFrame
+from stompy_jupyter.display import (
+    FRAME_COLUMNS,
+    PREVIEW,
+    Listing,
+    frame_html,
+    frame_rows,
+    html_table,
+    visible,
+    visible_lines,
+)
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6789, tzinfo=UTC)
 
@@ -98,3 +108,80 @@ def test_markup_in_a_table_stays_text():
     table = Reader(html_table([HOSTILE], [[HOSTILE]], HOSTILE))
     assert table.cells == [HOSTILE] * 3
     assert set(table.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+# -- several lines ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\tc\n", "a\nb\tc\n"),
+        ("a\r\nb\x1b[1m\n\u202ec", "a\\r\nb\\x1b[1m\n\\u202ec"),
+        ("\x0b\x0c\x85\u2028", "\\x0b\\x0c\\x85\\u2028"),
+        ("", ""),
+    ],
+)
+def test_of_control_characters_line_ends_and_tabs_alone_stay(text, shown):
+    assert visible_lines(text) == shown
+
+
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_lines_stay_lines_and_everything_in_them_can_be_seen(text):
+    shown = visible_lines(text)
+    assert shown.count("\n") == text.count("\n")
+    assert all(part.isprintable() for line in shown.split("\n") for part in line.split("\t"))
+    assert visible_lines(shown) == shown
+
+
+# -- frames and listings ---------------------------------------------------------------------
+
+
+def test_a_frame_is_a_table_of_its_headers_and_its_body():
+    frame = STOMPFrame("MESSAGE", {"destination": "/queue/q", "b": "2", "a": "1"}, "x" * 1500)
+    table = Reader(frame_html(frame))
+    assert table.cells[:3] == ["MESSAGE", "header", "value"]
+    assert table.cells[3:-2] == ["destination", "/queue/q", "b", "2", "a", "1"]
+    assert table.cells[-2:] == ["1,500 bytes", "x" * PREVIEW + "…"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "shown"),
+    [
+        ("text/plain;charset=latin-1", b"caf\xe9", "café"),
+        ("application/octet-stream", b"\xff\x00", "b'\\xff\\x00'"),
+        ("text/plain;charset=nonsense", b"a", "b'a'"),
+        ("", b"", ""),
+    ],
+)
+def test_the_body_of_a_frame_is_text_where_it_is(content_type, body, shown):
+    frame = STOMPFrame("MESSAGE", {"content-type": content_type}, body)
+    assert Reader(frame_html(frame)).cells[-1] == shown
+
+
+def test_a_frame_without_headers_or_body_is_a_table_all_the_same():
+    assert Reader(frame_html(STOMPFrame("BEGIN"))).cells == [
+        "BEGIN",
+        "header",
+        "value",
+        "0 bytes",
+        "",
+    ]
+
+
+def test_the_passcode_of_a_frame_is_not_shown():
+    frame = STOMPFrame("CONNECT", {"login": "me", "passcode": "s3cr3t"})
+    assert "me" in frame_html(frame)
+    assert "s3cr3t" not in frame_html(frame) + repr(frame)
+
+
+def test_a_listing_is_text_and_a_table():
+    listing = Listing(["a", "b"], [["1", "2"], ["3", "4"]], "caption")
+    assert repr(listing) == "1\n    2\n\n3\n    4\n\ncaption"
+    assert Reader(listing._repr_html_()).cells == ["caption", "a", "b", "1", "2", "3", "4"]
+
+
+def test_markup_in_a_listing_stays_text():
+    listing = Listing([HOSTILE], [[HOSTILE, HOSTILE]], HOSTILE)
+    assert Reader(listing._repr_html_()).cells == [HOSTILE] * 4

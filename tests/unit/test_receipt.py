@@ -100,7 +100,7 @@ def test_a_receipt_may_have_an_id_of_ones_own() -> None:
 def test_a_broker_that_sends_no_receipt_is_a_timeout_and_the_connection_lives() -> None:
     with session(answers(some_message)) as (client, _):
         receipt = ask(client)
-        with pytest.raises(STOMPTimeout, match=f"no receipt '{receipt}' came in time"):
+        with pytest.raises(STOMPTimeout, match=f"no receipt '{receipt}' came within 0.05 s"):
             receipt.wait(0.05)
         assert receipt.outcome is ReceiptOutcome.Pending
         assert client.Connected

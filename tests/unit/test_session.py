@@ -14,6 +14,8 @@ from stompy import STOMPClosed, STOMPConnectError, STOMPError
 from stompy.broker import Broker
 from stompy_jupyter import FrameTable, StompSession
 from stompy_jupyter.embedded import embedded_broker
+from tests.unit.peer import Background, Link, Peer, in_threads, raw
+from tests.unit.sessions import SOON, settled, waiting_in
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -26,28 +28,17 @@ def session(broker: Broker) -> Iterator[StompSession]:
 
 
 @pytest.fixture
+def fragile(broker: Broker) -> Iterator[StompSession]:
+    """A session that does not come back when it is lost."""
+    with StompSession(broker.address, reconnect=False) as session:
+        yield session
+
+
+@pytest.fixture
 def other(broker: Broker) -> Iterator[stompy.STOMPClient]:
     """Another client of the same broker."""
     with stompy.connect(broker.address) as client:
         yield client
-
-
-def settled(client: stompy.STOMPClient) -> None:
-    """Wait until the broker has handled all that this client has sent."""
-    receipt = client.send("SEND", destination="/topic/nobody", receipt=True)
-    assert client.recv(timeout=5)["receipt-id"] == receipt
-
-
-def waiting_in(client: stompy.STOMPClient, queue: str) -> list[str]:
-    """The bodies that wait in a queue."""
-    client.subscribe(queue, receipt="subscribed")
-    frames = iter(lambda: client.recv(timeout=5), None)
-    bodies = []
-    for frame in frames:
-        if frame.Command == "RECEIPT":
-            return bodies
-        bodies.append(frame.text)
-    raise AssertionError("the connection closed")
 
 
 # -- connecting ------------------------------------------------------------------------------
@@ -219,17 +210,26 @@ def test_a_wrong_argument_does_not_cost_the_stream_of_that_name(session, wrong):
     assert session.streams == {"/topic/t": stream}
 
 
+@pytest.mark.parametrize("unknown", [{"durable": "d"}, {"headers": {"id": "x"}}])
+def test_an_option_that_the_broker_refuses_does_not_cost_the_stream_of_that_name(session, unknown):
+    stream = session.subscribe("/topic/t")
+    with pytest.raises(STOMPError, match=r"durable= is not known|say it by id="):
+        session.subscribe("/topic/t", **unknown)
+    assert stream.live
+    assert session.streams == {"/topic/t": stream}
+
+
 def test_a_subscription_that_fails_as_the_connection_ends_says_that_it_is_closed(
-    session, broker, monkeypatch
+    fragile, broker, monkeypatch
 ):
     def subscribe(*_: object, **__: object) -> str:
         broker.stop()
         until(lambda: not any(t.name.startswith("stomp-reader") for t in threading.enumerate()))
         raise STOMPClosed("the connection is closed")
 
-    monkeypatch.setattr(session.client, "subscribe", subscribe)
+    monkeypatch.setattr(fragile.client, "subscribe", subscribe)
     with pytest.raises(STOMPClosed):
-        session.subscribe("/topic/t")
+        fragile.subscribe("/topic/t")
 
 
 # -- acknowledgement -------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_a_message_is_in_the_table_before_it_is_acknowledged(session, monkeypatc
     filed: list[int] = []
     ack = session.client.ack
     monkeypatch.setattr(
-        session.client, "ack", lambda *given: (filed.append(len(stream)), ack(*given))
+        session.client, "ack", lambda *a, **k: (filed.append(len(stream)), ack(*a, **k))
     )
     for _ in range(3):
         session.send("/queue/q", "a")
@@ -267,16 +267,223 @@ def test_a_message_that_comes_while_its_stream_ends_is_filed_or_stays_in_the_que
     stream = session.subscribe("/queue/q", ack_mode="client")
     unsubscribe = session.client.unsubscribe
 
-    def late(sub_id: str) -> None:
+    def late(sub_id: str, **kwargs: str) -> object:
         other.message("/queue/q", "late")
         until(lambda: session.received == 1)
         settled(other)
-        unsubscribe(sub_id)
+        return unsubscribe(sub_id, **kwargs)
 
     monkeypatch.setattr(session.client, "unsubscribe", late)
     stream.unsubscribe()
     session.disconnect()
     assert [*stream.df["body"], *waiting_in(other, "/queue/q")] == ["late"]
+
+
+# -- several streams and several sessions ----------------------------------------------------
+
+
+def test_a_frame_that_matches_two_streams_goes_to_both(session):
+    exact, wide = session.subscribe("/topic/a.b"), session.subscribe("/topic/a.*", max_rows=1)
+    for body in "abc":
+        session.send("/topic/a.b", body)
+    session.send("/topic/a.c", "d")
+    exact.wait(3, 5)
+    wide.wait(4, 5)
+    assert exact.df["body"].tolist() == ["a", "b", "c"]
+    assert wide.df["body"].tolist() == ["d"]
+    assert session.received == sum(s.dropped + len(s) for s in (exact, wide)) == 7
+
+
+def test_several_sessions_live_side_by_side_and_end_one_by_one(broker):
+    with StompSession(broker.address, name="one") as one, StompSession(broker.address) as two:
+        streams = [one.subscribe("/topic/t"), two.subscribe("/topic/t")]
+        two.client.send("SEND", destination="/topic/nobody", receipt=True).wait(5)
+        one.send("/topic/t", "a")
+        for stream in streams:
+            stream.wait(1, 5)
+        one.disconnect()
+        two.send("/topic/t", "b")
+        streams[1].wait(2, 5)
+        assert [stream.state for stream in streams] == ["ended", "live"]
+        assert (one.sent, two.sent, one.received, two.received) == (1, 1, 1, 2)
+
+
+def test_a_session_goes_on_when_another_is_lost(broker, session):
+    stream = session.subscribe("/topic/t")
+    with Broker() as second, StompSession(second.address, reconnect=False) as lost:
+        lost.subscribe("/topic/t")
+        second.stop()
+        until(lambda: lost.state == "lost")
+    session.send("/topic/t", "a")
+    assert (stream.wait(1, 5), session.state) == (1, "connected")
+
+
+def test_streams_of_one_name_that_two_threads_make_at_once_are_one_in_the_end(session):
+    streams = []
+    in_threads(4, lambda number: streams.append(session.subscribe("/topic/t", name="t")))
+    assert [stream.live for stream in streams].count(True) == 1
+    assert len(session.client.subscriptions) == 1
+    session.send("/topic/t", "a")
+    assert session.streams["t"].wait(1, 5) == 1
+    assert session.received == 1
+
+
+def test_a_queue_loses_nothing_when_its_stream_is_replaced_again_and_again(session, other):
+    streams = []
+    for number in range(200):
+        other.message("/queue/q", str(number))
+        if number % 20 == 0:
+            streams.append(session.subscribe("/queue/q"))
+    streams[-1].unsubscribe()
+    settled(other)
+    filed = [body for stream in streams for body in stream.df["body"]]
+    assert filed + waiting_in(other, "/queue/q") == [str(number) for number in range(200)]
+
+
+def test_every_frame_is_in_the_table_or_counted_as_dropped(session):
+    stream = session.subscribe("/topic/t", max_rows=10)
+    for number in range(100):
+        session.send("/topic/t", str(number))
+    stream.wait(100, 5)
+    assert (stream.received, len(stream), stream.dropped) == (100, 10, 90)
+    assert stream.df["body"].tolist() == [str(number) for number in range(90, 100)]
+
+
+# -- sending ---------------------------------------------------------------------------------
+
+
+def test_what_is_sent_is_counted_and_confirmed_where_that_is_asked_for(session):
+    assert session.send("/queue/q", "a", currency="EUR") is None
+    session.send("/queue/q", b"b", receipt=True).wait(5)
+    assert session.sent == 2
+
+
+def test_what_cannot_be_sent_is_not_counted(session):
+    with pytest.raises(STOMPError, match="NUL"):
+        session.send("/queue/q", "a", odd="\0")
+    assert (session.sent, session.connected) == (0, True)
+
+
+# -- transactions ----------------------------------------------------------------------------
+
+
+def test_what_is_sent_in_a_transaction_arrives_at_its_end(session, other):
+    with session.transaction() as transaction:
+        assert session.open_transaction is transaction
+        session.send("/queue/q", "a")
+        session.send("/queue/q", "b")
+        session.send("/topic/nobody", receipt=True).wait(5)
+        assert waiting_in(other, "/queue/q") == []
+    assert session.open_transaction is None
+    session.send("/topic/nobody", receipt=True).wait(5)
+    assert waiting_in(other, "/queue/q") == ["a", "b"]
+    assert session.sent == 4
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_an_exception_aborts_a_transaction_and_comes_out(session, other, kind):
+    def fail() -> None:
+        with session.transaction():
+            session.send("/queue/q", "a")
+            raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert session.open_transaction is None
+    session.send("/queue/q", "b", receipt=True).wait(5)
+    assert waiting_in(other, "/queue/q") == ["b"]
+
+
+def test_a_transaction_may_wait_for_its_confirmation(session, other):
+    with session.transaction(receipt=True):
+        session.send("/queue/q", "a")
+    assert waiting_in(other, "/queue/q") == ["a"]
+
+
+def test_a_transaction_is_of_its_thread_alone(session, other):
+    with session.transaction():
+        session.send("/queue/q", "in here")
+        with Background(lambda: session.send("/queue/q", "elsewhere", receipt=True)) as sending:
+            sending.result().wait(5)
+        with Background(lambda: session.open_transaction) as looking:
+            assert looking.result() is None
+        assert waiting_in(other, "/queue/q") == ["elsewhere"]
+
+
+def test_each_thread_may_have_a_transaction(session, other):
+    def send(number: int) -> None:
+        with session.transaction(receipt=True):
+            for part in range(5):
+                session.send("/queue/q", f"{number}.{part}")
+
+    in_threads(4, send)
+    arrived = waiting_in(other, "/queue/q")
+    assert [arrived[at : at + 5] for at in range(0, 20, 5)] == [
+        [f"{first[0]}.{part}" for part in range(5)] for first in arrived[::5]
+    ]
+
+
+def test_a_transaction_is_not_begun_in_another_which_goes_on(session, other):
+    with session.transaction(receipt=True):
+        with pytest.raises(STOMPError, match="open already"), session.transaction():
+            raise AssertionError("not reached")
+        session.send("/queue/q", "a")
+    assert waiting_in(other, "/queue/q") == ["a"]
+
+
+def test_two_sessions_have_transactions_of_their_own(session, broker, other):
+    with StompSession(broker.address) as second:
+        with session.transaction(receipt=True):
+            second.send("/queue/q", "of the second", receipt=True).wait(5)
+            session.send("/queue/q", "of the first")
+            assert waiting_in(other, "/queue/q") == ["of the second"]
+        assert waiting_in(other, "/queue/q") == ["of the first"]
+
+
+def test_a_transaction_that_the_broker_refuses_says_so_in_the_cell():
+    def refuse(link: Link) -> None:
+        link.accept()
+        link.expect("BEGIN")
+        link.expect("SEND")
+        receipt = link.expect("COMMIT").headers["receipt"]
+        link.send(raw("ERROR", "message:not today", f"receipt-id:{receipt}"))
+        link.serve()
+
+    with Peer(refuse) as peer, StompSession(peer.address, reconnect=False) as session:
+        with pytest.raises(STOMPError, match="not today"), session.transaction(receipt=True):
+            session.send("/queue/q", "a")
+        assert session.open_transaction is None
+
+
+def test_a_transaction_that_is_open_over_a_loss_has_ended_with_its_connection(broker, other):
+    with StompSession(broker.address, reconnect=SOON) as session:
+
+        def over_a_loss() -> None:
+            with session.transaction():
+                session.send("/queue/q", "a")
+                broker.drop()
+                until(lambda: session.reconnects == 1)
+                with pytest.raises(STOMPClosed, match="ended with its connection"):
+                    session.send("/queue/q", "b")
+
+        with pytest.raises(STOMPClosed, match="ended with its connection"):  # at COMMIT, too
+            over_a_loss()
+        assert session.open_transaction is None
+        session.send("/queue/q", "c", receipt=True).wait(5)
+        assert session.reconnects == 1
+    with stompy.connect(broker.address) as client:
+        assert waiting_in(client, "/queue/q") == ["c"]
+
+
+def test_without_a_connection_no_transaction_begins(broker):
+    session = StompSession(broker.address)
+    with pytest.raises(STOMPClosed, match="not connected"), session.transaction():
+        raise AssertionError("not reached")
+    with session:
+        pass
+    with pytest.raises(STOMPClosed), session.transaction():
+        raise AssertionError("not reached")
+    assert session.open_transaction is None
 
 
 # -- the end ---------------------------------------------------------------------------------
@@ -297,37 +504,37 @@ def test_a_session_may_be_disconnected_twice_and_its_streams_keep_what_they_have
     stream.unsubscribe()
 
 
-def test_a_lost_broker_ends_the_session_and_its_streams_with_the_reason(session, broker):
-    stream = session.subscribe("/topic/t")
+def test_a_lost_broker_ends_the_session_and_its_streams_with_the_reason(fragile, broker):
+    stream = fragile.subscribe("/topic/t")
     broker.stop()
     with pytest.raises(STOMPClosed, match="the broker closed the connection"):
         stream.wait(1, timeout=5)
-    until(lambda: session.state == "lost")
+    until(lambda: fragile.state == "lost")
     assert isinstance(stream.error, STOMPClosed)
-    assert isinstance(session.last_error, STOMPClosed)
-    assert not session.connected
-    session.disconnect()
+    assert isinstance(fragile.last_error, STOMPClosed)
+    assert not fragile.connected
+    fragile.disconnect()
     stream.unsubscribe()
 
 
-def test_an_error_of_the_broker_is_the_last_error(session):
-    session.client.send("SEND", body="where to?")
-    error = until(lambda: session.last_error)
+def test_an_error_of_the_broker_is_the_last_error(fragile):
+    fragile.client.send("SEND", body="where to?")
+    error = until(lambda: fragile.last_error)
     assert "SEND without destination" in error.Message
     assert error.Frame["message"] == "SEND without destination"
-    until(lambda: session.state == "lost")
+    until(lambda: fragile.state == "lost")
 
 
-def test_a_stream_that_ends_by_an_error_of_the_broker_says_what_it_was(session):
-    stream = session.subscribe("/topic/t")
-    session.client.send("SEND", body="where to?")
+def test_a_stream_that_ends_by_an_error_of_the_broker_says_what_it_was(fragile):
+    stream = fragile.subscribe("/topic/t")
+    fragile.client.send("SEND", body="where to?")
     with pytest.raises(STOMPClosed, match="SEND without destination"):
         stream.wait(1, timeout=5)
     assert "SEND without destination" in stream.error.Message
 
 
 def test_an_error_that_the_connection_outlived_is_not_why_it_ended(silent):
-    with StompSession(silent.address) as session:
+    with StompSession(silent.address, reconnect=False) as session:
         stream = session.subscribe("/queue/q")
         silent.say("ERROR", {"message": "a warning, as some brokers send"})
         silent.say("MESSAGE", {"destination": "/queue/q", "subscription": "stream-1"})
@@ -340,7 +547,7 @@ def test_an_error_that_the_connection_outlived_is_not_why_it_ended(silent):
 
 def test_a_lost_session_connects_again_and_has_no_streams_yet(broker):
     host, port = broker.address
-    session = StompSession((host, port)).connect()
+    session = StompSession((host, port), reconnect=False).connect()
     old = session.subscribe("/topic/t")
     broker.stop()
     until(lambda: session.state == "lost")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stompy import AckMode, STOMPError, STOMPFrame
+from stompy import AckMode, STOMPClient, STOMPError, STOMPFrame
 from stompy_jupyter import FrameStream, FrameTable, StompSession, StompWidget
+from stompy_jupyter.inlet import Inlet
 from stompy_jupyter.publisher import publisher
 from stompy_jupyter.widget import ROWS
 from tests.unit.waiting import until
@@ -29,7 +30,8 @@ class FakeSession:
 
     def add(self, name: str, destination: str = "/topic/t", **bounds: int) -> FrameStream:
         table = FrameTable(**bounds)
-        self.streams[name] = FrameStream(self, name, destination, AckMode.Auto, table)
+        inlet = Inlet(STOMPClient(), table, destination, AckMode.Auto)
+        self.streams[name] = FrameStream(self, name, inlet)
         return self.streams[name]
 
 

@@ -1,0 +1,315 @@
+"""Reader: the one thread that reads a connection and files its messages by subscription."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from stompy import AckMode, ClientState, STOMPClient, STOMPClosed, STOMPError
+from stompy.dialect import dialect_of
+from stompy.errors import broker_error
+from stompy_jupyter.callbacks import Call, CallbackThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stompy import STOMPFrame
+    from stompy_jupyter.inlet import Inlet
+
+_log = logging.getLogger(__name__)
+
+LEAVE_LIMIT = 2.0
+"""Seconds that an end waits for each of: the callbacks, the broker's receipt, the thread."""
+
+
+class _Route:
+    """The way of one subscription's messages to an inlet; it ends with the broker's receipt.
+
+    Attributes:
+        closing: whether it is about to end.
+        passed: whether messages were passed over for that.
+        said: whether UNSUBSCRIBE has gone out.
+        ended: set when all that came by it is filed.
+    """
+
+    def __init__(self, inlet: Inlet) -> None:
+        self.inlet = inlet
+        self.closing = False
+        self.passed = False
+        self.said = False
+        self.ended = threading.Event()
+
+
+class Reader:
+    """Reads one connection, and those that take its place after a loss, into inlets.
+
+    It acknowledges a message itself, under the lock under which it files it: so who has seen a
+    row, and unsubscribes or leaves, cannot overtake the row's ACK. The thread does not know the
+    session, so that one that is forgotten can go.
+
+    Args:
+        on_change: is called, in whichever thread has noticed it, after `state` or `last_error`
+            may have changed.
+    """
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.client = STOMPClient()
+        self.received = 0
+        self.reconnects = 0
+        self.last_error: STOMPError | None = None
+        self._last_words: STOMPError | None = None  # an ERROR behind which nothing has come
+        self._lost = False  # whether the connection is coming back
+        self._left = False  # whether we have said goodbye
+        self._on_change = on_change
+        self._numbers = itertools.count(1)
+        self._routes: dict[str, _Route] = {}  # by subscription ids
+        self._ending: dict[str, tuple[str, _Route]] = {}  # by the receipts of their ends
+        self._paused: set[Inlet] = set()
+        self._filing = threading.Lock()  # guards these while a message is filed
+        self._filed_by: int | None = None
+        self._untold: deque[ClientState | None] = deque()
+        self._told: Callable[[STOMPClient, ClientState], object] | None = None
+        self._callbacks = CallbackThread("stomp-callbacks")
+
+    def connect(self, addresses: Any, arguments: dict[str, Any]) -> None:
+        """Connect, and start the thread; the arguments are those of `STOMPClient.connect`."""
+        self._told = arguments.get("on_state")
+        self.client.connect(addresses, **{**arguments, "on_state": self._note})
+        name = f"stomp-reader-{self.client.address}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    # -- what is noticed ---------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """As `StompSession.state`."""
+        state = self.client.state
+        if state is ClientState.Closed:
+            return "disconnected" if self._left or self.client.close_reason is None else "lost"
+        return state.value
+
+    def _note(self, client: STOMPClient, state: ClientState) -> None:
+        """Take note of a change of the client's state."""
+        if state is ClientState.Reconnecting:
+            self._lost = True
+            self.last_error = self._last_words or self.client.close_reason
+        elif state is ClientState.Connected and self._lost:
+            self._lost = False
+            self._last_words = None
+            self.reconnects += 1
+            for route in list(self._routes.values()):
+                route.inlet.forget(lost_only=True)
+                if route.said:  # its receipt was lost; what was received before is still filed
+                    route.ended.set()
+            self._callbacks.wake()
+        self._tell(state)
+
+    def _tell(self, state: ClientState | None = None) -> None:
+        """Tell others of a change, also of the client's state if there is one."""
+        self._untold.append(state)
+        if not self._is_filing:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        while self._untold:
+            state = self._untold.popleft()
+            try:
+                self._on_change()
+                if state is not None and self._told is not None:
+                    self._told(self.client, state)
+            except Exception:  # an observer's failure is no failure of the connection
+                _log.exception("an observer of %s failed", self.client)
+
+    @property
+    def _is_filing(self) -> bool:
+        """Whether this is the thread, filing a message: then nobody is told while it is locked."""
+        return self._filed_by == threading.get_ident()
+
+    # -- subscriptions -----------------------------------------------------------------------
+
+    def subscribe(self, inlet: Inlet) -> None:
+        """Subscribe for an inlet, anew or again. Does nothing when it is subscribed."""
+        with inlet.changing:
+            if not self._reopened(inlet):
+                self._subscribe(inlet)
+            inlet.paused = False
+            self._paused.discard(inlet)
+
+    def _reopened(self, inlet: Inlet) -> bool:
+        """Whether its subscription is there; one that was about to end goes on if it can."""
+        with self._filing:
+            open_ones = [
+                (sub_id, route)
+                for sub_id, route in self._routes.items()
+                if route.inlet is inlet and not route.said
+            ]
+            for _, route in open_ones:
+                route.closing = route.passed
+        for sub_id, route in open_ones:
+            if route.passed:
+                self._unsubscribe(sub_id, route)
+        return any(not route.said for _, route in open_ones)
+
+    def _subscribe(self, inlet: Inlet) -> None:
+        durable = inlet.options.get("durable")
+        named = durable is not None and dialect_of(self.client.server).durable == "id"
+        given = None if named else f"stream-{next(self._numbers)}"
+        sub_id = given or str(durable)
+        route = _Route(inlet)
+        with self._filing:
+            if sub_id in self._routes and not self._routes[sub_id].said:
+                raise STOMPError(f"there is a durable subscription {sub_id!r} already")
+            # Entered before SUBSCRIBE goes out: its first MESSAGE may come at once.
+            self._routes[sub_id] = route
+        try:
+            self.client.subscribe(
+                inlet.destination, inlet.mode, send_acks=False, id=given, **inlet.options
+            )
+        except BaseException:
+            self._end(sub_id, route)
+            raise
+
+    def pause(self, inlet: Inlet) -> None:
+        """End the subscription of an inlet until it subscribes again; its table goes on."""
+        with inlet.changing:
+            inlet.paused = True
+            self._paused.add(inlet)
+        self._close(inlet)
+
+    def end(self, inlet: Inlet) -> None:
+        """End the subscription of an inlet, and its table. Twice is fine.
+
+        Messages on their way are filed in the mode ``auto``, and stay with the broker in the
+        others. Where a callback acknowledges, what it has is finished first; when it asks for this
+        itself, the subscription ends as soon as it has returned.
+        """
+        inlet.over = True
+        self._close(inlet)
+
+    def _close(self, inlet: Inlet) -> None:
+        later = inlet.callback_acks and self._callbacks.postpone(lambda: self._close_now(inlet))
+        if later:
+            with self._filing:
+                for route in self._routes.values():
+                    route.closing |= route.inlet is inlet
+        else:
+            self._close_now(inlet)
+
+    def _close_now(self, inlet: Inlet) -> None:
+        with inlet.changing:
+            if inlet.paused or inlet.over:  # it may go on by now
+                for sub_id, route in list(self._routes.items()):
+                    if route.inlet is inlet and not route.said:
+                        self._unsubscribe(sub_id, route)
+            if inlet.over:
+                inlet.table.end()
+                self._paused.discard(inlet)
+
+    def _unsubscribe(self, sub_id: str, route: _Route) -> None:
+        with self._filing:
+            route.closing = True
+        if route.inlet.callback_acks:
+            self._callbacks.wait(time.monotonic() + LEAVE_LIMIT, route.inlet)
+        route.inlet.forget()
+        self._callbacks.wake()
+        receipt = f"unsubscribed-{sub_id}-{next(self._numbers)}"
+        self._ending[receipt] = sub_id, route
+        route.said = True
+        try:
+            asked = self.client.unsubscribe(sub_id, receipt=receipt)
+        except STOMPClosed:  # then it has ended with the connection
+            asked = None
+        if asked is None:
+            self._end(sub_id, route)
+        elif threading.current_thread() is not self._thread and not self._callbacks.is_current:
+            route.ended.wait(LEAVE_LIMIT)  # there it would be a wait for oneself
+
+    def _end(self, sub_id: str, route: _Route) -> None:
+        """All that comes by a subscription has come."""
+        with self._filing:
+            if self._routes.get(sub_id) is route:
+                del self._routes[sub_id]
+        route.ended.set()
+
+    # -- the thread --------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Say goodbye; returns when the threads have ended, or soon at any rate."""
+        self._left = True
+        if self._filing.acquire(timeout=LEAVE_LIMIT):
+            for route in self._routes.values():
+                route.closing = True
+            self._filing.release()
+        self._callbacks.wait(time.monotonic() + LEAVE_LIMIT)
+        self._callbacks.cancel()
+        connecting = self._lost  # an attempt that has begun is not cut short, and not waited for
+        self.client.disconnect()
+        if threading.current_thread() is not self._thread and not connecting:
+            self._thread.join(LEAVE_LIMIT)
+        self._callbacks.join(LEAVE_LIMIT)
+
+    def _run(self) -> None:
+        failure: STOMPError | None = None
+        try:
+            self.client.loop(self._take)
+            failure = self.client.close_reason
+        except STOMPError as error:
+            failure = error
+        except Exception as error:
+            _log.exception("the thread that reads %s failed", self.client)
+            failure = STOMPError(f"reading failed: {error!r}")
+        self.client.disconnect()
+        self._callbacks.close()
+        if failure is not None and not self._left:
+            failure = self._last_words or failure
+            self.last_error = failure
+        with self._filing:
+            routes, self._routes = self._routes, {}
+        for inlet in {route.inlet for route in routes.values()} | self._paused:
+            inlet.table.end(failure)
+        for route in routes.values():
+            route.ended.set()
+        self._tell()
+
+    def _take(self, client: STOMPClient, frame: STOMPFrame) -> None:
+        arrival = time.time_ns()
+        self._last_words = None
+        if frame.Command == "MESSAGE":
+            self.received += 1
+            with self._filing:
+                self._filed_by = self._thread.ident
+                try:
+                    calls = self._filed(frame, arrival)
+                finally:
+                    self._filed_by = None
+            if self._untold:
+                self._tell_all()
+            for call in calls:  # may wait, and so without the lock
+                self._callbacks.put(call)
+        elif frame.Command == "RECEIPT":
+            with contextlib.suppress(KeyError):  # one that the user has asked for
+                self._end(*self._ending.pop(frame["receipt-id"]))
+        elif frame.Command == "ERROR":
+            self.last_error = self._last_words = broker_error(frame)
+            self._tell()
+
+    def _filed(self, frame: STOMPFrame, arrival: int) -> list[Call]:
+        """File a message; returns the calls that are to be made with it.
+
+        It is passed over when it can be acknowledged no more: the broker keeps it.
+        """
+        route = self._routes.get(frame.get("subscription", ""))
+        if route is None:
+            return []
+        inlet = route.inlet
+        if route.closing and inlet.mode is not AckMode.Auto:
+            route.passed = True
+            return []
+        number = inlet.take(frame, arrival)
+        return [Call(inlet, number, frame, callback, callback.acks) for callback in inlet.callbacks]
