@@ -2,139 +2,138 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import keyword
 import os
-import re
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from IPython.core.error import UsageError
-from IPython.core.magic import (
-    Magics,
-    line_cell_magic,
-    line_magic,
-    magics_class,
-    no_var_expand,
-)
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic import Magics, magics_class
+from IPython.core.magic_arguments import argument
+from traitlets import Bool, Enum, Float, Int, TraitError, Unicode, observe, validate
 
-from stompy import AckMode, STOMPConnectError, STOMPError
-from stompy.broker import Broker, Faults
-from stompy_jupyter.embedded import (
-    embedded_broker,
-    start_embedded_broker,
-    stop_embedded_broker,
+from stompy import AckMode, STOMPFrame
+from stompy.address import parse_addresses
+from stompy_jupyter import cells
+from stompy_jupyter.arguments import (
+    DESTINATION,
+    FORCE,
+    HEADER,
+    NAME,
+    ON,
+    STREAM,
+    headers_of,
+    heart_beat,
+    magic,
+    number,
+    octets,
+    of_the_cell,
+    parse,
+    parser_of,
+    seconds,
+    split_body,
+    text,
 )
+from stompy_jupyter.broker_magics import StompBrokerMagics
+from stompy_jupyter.completion import Completion
+from stompy_jupyter.decode import DECODERS
+from stompy_jupyter.display import Listing, frame_html, visible
+from stompy_jupyter.embedded import stop_embedded_broker
+from stompy_jupyter.notebook import Notebook
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
-from stompy_jupyter.table import MAX_ROWS
-from stompy_jupyter.widget import StompWidget
+from stompy_jupyter.table import MAX_BYTES, MAX_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
-
-class StompMagicError(STOMPError):
-    """A magic failed. A notebook shows its lines and no stack: there is nothing of the user's
-    in it."""
-
-    def _render_traceback_(self) -> list[str]:
-        return f"{type(self.__cause__ or self).__name__}: {self}".splitlines()
-
-
-def _short_errors(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a magic fail with the two or three lines that help."""
-
-    @functools.wraps(magic)
-    def wrapped(*args: Any) -> Any:
-        try:
-            return magic(*args)
-        except STOMPConnectError:
-            raise
-        except (STOMPError, OSError) as error:
-            frame = error.Frame if isinstance(error, STOMPError) else None
-            raise StompMagicError(str(error), frame) from error
-
-    return wrapped
-
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _magic(*arguments: Any, cell: bool = False) -> Callable[[F], F]:
-    """A line magic (or a cell magic too) with arguments, help by ``?`` and short errors.
-
-    IPython's own expansion of ``{x}`` and ``$x`` is off: bodies are JSON, destinations hold ``$``.
-    """
-
-    def decorate(function: Any) -> Any:
-        for described in reversed(arguments):
-            function = described(function)
-        function = no_var_expand(_short_errors(magic_arguments()(function)))
-        return line_cell_magic(function) if cell else line_magic(function)
-
-    return decorate
-
-
-_FORCE = argument("--force", action="store_true", help="bind NAME though it is something else")
-_ON = argument("--on", metavar="SESSION", help="the session to use (default: the newest)")
-_HEADER = argument(
-    "--header",
-    "-H",
-    action="append",
-    default=[],
-    metavar="'NAME: VALUE'",
-    help="one more header; may be given again",
-)
+    from stompy import Receipt
 
 
 @magics_class
 class StompMagics(Magics):
-    """The magics and the sessions that they have opened."""
+    """The magics; what they do where a line says nothing else is for `%config StompMagics`."""
+
+    address = Unicode(
+        help="the broker that %stomp_connect connects to without an address, after $STOMPY_URL; "
+        "when it is empty, the embedded one"
+    ).tag(config=True)
+    passcode_env = Unicode(
+        help="the environment variable with the passcode of whoever logs in; when it is empty, "
+        "you are asked"
+    ).tag(config=True)
+    ack = Enum([mode.value for mode in AckMode], "auto", help="how streams acknowledge").tag(
+        config=True
+    )
+    max_rows = Int(MAX_ROWS, min=1, help="rows that a stream keeps").tag(config=True)
+    max_bytes = Int(MAX_BYTES, min=1, help="bytes that a stream keeps, about").tag(config=True)
+    decode = Enum(list(DECODERS), "text", help="what the bodies of streams are").tag(config=True)
+    timeout = Float(30.0, min=0, help="seconds that %stomp_wait waits").tag(config=True)
+    reconnect = Bool(True, help="whether a connection that was lost comes back").tag(config=True)
+    widget = Bool(True, help="whether a stream is shown by a live view").tag(config=True)
+    short_errors = Bool(True, help="whether errors are shown without their stack").tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
+        self.notebook = Notebook(shell)
+        self.completion = Completion(self.notebook)
+        self.undo: list[Callable[[], object]] = []
         super().__init__(shell)
-        self.sessions: dict[str, StompSession] = {}
-        self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
 
-    def close(self) -> None:
-        """Disconnect all sessions and end their widgets."""
-        for session in self.sessions.values():
-            session.disconnect()
-        self.sessions.clear()
-        for widget in self._widgets.values():
-            widget.close()
-        self._widgets.clear()
+    def close(self, shell: InteractiveShell) -> None:
+        """End everything, and take back what goes beyond the magics."""
+        for undo in self.undo:
+            undo()
+        self.completion.unregister(shell)
+        self.notebook.close()
 
-    def show(self, stream: FrameStream) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A stream as its live view, with a table beside it for those who cannot show a widget."""
-        if stream not in self._widgets:
-            self._widgets[stream] = StompWidget(stream.session, stream)
-        data, metadata = self._widgets[stream]._repr_mimebundle_() or ({}, {})
-        return {**data, "text/plain": repr(stream), "text/html": stream._repr_html_()}, metadata
+    @validate("address")
+    def _address_without_passcode(self, proposal: Any) -> str:
+        address: str = proposal.value
+        if address and any(known.passcode for known in parse_addresses(address)):
+            raise TraitError("no passcode in StompMagics.address: set StompMagics.passcode_env")
+        return address
+
+    @observe("short_errors")
+    def _short_errors_changed(self, change: Any) -> None:
+        self.notebook.short_errors = change.new
 
     # -- connecting --------------------------------------------------------------------------
 
-    @_magic(
+    @magic(
         argument(
             "address",
             nargs="?",
-            help="host:port or stomp://login@host:port/vhost (default: $STOMPY_URL, else the "
-            "embedded broker)",
+            type=text,
+            help="host:port, stomp://login@host:port/vhost, stomp+ssl://…, ws://…, wss://… or "
+            "stomp+unix:///path (default: $STOMPY_URL, else %%config StompMagics.address, else "
+            "the embedded broker)",
         ),
-        argument("--as", dest="name", metavar="NAME", help="bind the session to this variable"),
-        argument("--login", help="who connects"),
+        NAME,
+        argument("--login", type=text, help="who connects"),
         argument(
-            "--passcode-env", metavar="VAR", help="the environment variable with the passcode"
+            "--passcode-env",
+            type=text,
+            metavar="VAR",
+            help="the environment variable with the passcode (default: you are asked for it)",
         ),
-        argument("--vhost", help="the virtual host (default: /)"),
-        argument("--timeout", type=float, metavar="S", help="seconds to wait for the broker"),
-        _FORCE,
+        argument("--vhost", type=text, help="the virtual host (default: /)"),
+        argument("--tls", action="store_true", help="TLS by the system's authorities"),
+        argument("--ca-file", type=text, metavar="FILE", help="TLS: whom to trust instead"),
+        argument("--cert-file", type=text, metavar="FILE", help="TLS: our certificate"),
+        argument("--key-file", type=text, metavar="FILE", help="TLS: its key"),
+        argument("--server-hostname", type=text, metavar="H", help="TLS: whom to expect there"),
+        argument(
+            "--heart-beat",
+            type=heart_beat,
+            metavar="A,B",
+            help="milliseconds: how often we can send, how often we want to hear; 0: never",
+        ),
+        argument("--timeout", type=seconds, metavar="S", help="how long to wait for the broker"),
+        argument("--no-reconnect", action="store_true", help="do not come back after a loss"),
+        HEADER,
+        FORCE,
     )
     def stomp_connect(self, line: str) -> StompSession:
         """Connect to a STOMP broker; what is received streams in the background.
@@ -146,25 +145,48 @@ class StompMagics(Magics):
 
             %stomp_connect localhost:61613 --login guest --passcode-env STOMP_PASSCODE
         """
-        args = parse_argstring(self.stomp_connect, line)
-        self._check_name(args.name, StompSession, args.force)
-        wanted = {"login": args.login, "vhost": args.vhost, "timeout": args.timeout}
-        if args.passcode_env is not None:
-            if args.passcode_env not in os.environ:
-                raise UsageError(f"the environment variable {args.passcode_env} is not set")
-            wanted["passcode"] = os.environ[args.passcode_env]
+        args = parse(self.stomp_connect, line)
+        self.notebook.check_name(args.name, StompSession, args.force)
+        address = args.address or os.environ.get("STOMPY_URL") or self.address or None
+        session = StompSession(
+            address,
+            name=args.name or "",
+            passcode=self._passcode(args, address),
+            reconnect=self.reconnect and not args.no_reconnect,
+            **_given(args, "login", "vhost", "timeout", "heart_beat", "server_hostname"),
+            **_given(args, "ca_file", "cert_file", "key_file", "tls"),
+            headers=headers_of(args.header),
+        )
         name = args.name or ""
-        session = StompSession(args.address, name=name, **wanted)
-        if name in self.sessions:  # first, for a broker may allow one connection to a client-id
-            self.sessions.pop(name).disconnect()
+        sessions = self.notebook.sessions
+        if name in sessions:  # first, for a broker may allow one connection to a client-id
+            sessions.pop(name).disconnect()
         session.connect()
-        self.sessions[name] = session
-        self._bind(args.name, session)
+        sessions[name] = session
+        self.notebook.bind(args.name, session)
         return session
 
-    @_magic(
-        argument("session", nargs="?", help="the session (default: the newest)"),
-    )
+    def _passcode(self, args: Any, address: str | None) -> str | None:
+        """The passcode that was named, or that is asked for; None where nobody logs in by one."""
+        if args.passcode_env is not None:
+            return _from_environment(args.passcode_env)
+        known = parse_addresses(address)[0] if address else None
+        if known is not None and known.passcode is not None:
+            if args.address:
+                warnings.warn(
+                    "the passcode in this address is saved with the notebook: --passcode-env "
+                    "VARIABLE keeps it out",
+                    stacklevel=2,
+                )
+            return None
+        login = args.login or (known and known.login)
+        if not login:
+            return None
+        if self.passcode_env:
+            return _from_environment(self.passcode_env)
+        return self.notebook.ask_passcode(login)
+
+    @magic(argument("session", nargs="?", type=text, help="the session (default: the newest)"))
     def stomp_disconnect(self, line: str) -> None:
         """Say goodbye and close. The DataFrames of its streams stay.
 
@@ -174,83 +196,229 @@ class StompMagics(Magics):
 
             %stomp_disconnect
         """
-        args = parse_argstring(self.stomp_disconnect, line)
-        session = self._session(args.session)
+        args = parse(self.stomp_disconnect, line)
+        session = self.notebook.session(args.session)
         session.disconnect()
-        self.sessions = {k: known for k, known in self.sessions.items() if known is not session}
+        self.notebook.forget(session)
 
     # -- receiving ---------------------------------------------------------------------------
 
-    @_magic(
-        argument("destination", help="e.g. /topic/prices or /queue/orders"),
-        argument("--as", dest="name", metavar="NAME", help="bind the stream to this variable"),
+    @magic(
+        DESTINATION,
+        NAME,
         argument(
             "--ack",
-            default=AckMode.Auto.value,
+            type=text,
             choices=[mode.value for mode in AckMode],
             help="in the client modes a message is acknowledged when it is in the table",
         ),
-        argument("--max-rows", type=int, default=MAX_ROWS, metavar="N", help="keep the newest N"),
-        _FORCE,
-        _HEADER,
-        _ON,
+        argument(
+            "--no-send-acks", action="store_true", help="leave that to %%stomp_ack, %%stomp_nack"
+        ),
+        argument("--max-rows", type=number, metavar="N", help="keep the newest N"),
+        argument("--max-bytes", type=octets, metavar="B", help="keep about this much, e.g. 64MB"),
+        argument("--decode", type=text, choices=list(DECODERS), help="what the bodies are"),
+        argument("--prefetch", type=number, metavar="N", help="N unacknowledged at a time"),
+        argument("--selector", type=text, metavar="CONDITION", help="e.g. \"colour = 'red'\""),
+        argument("--durable", type=text, metavar="NAME", help="the broker keeps what we miss"),
+        argument("--n", type=number, metavar="N", help="end when N frames have come"),
+        argument("--for", dest="span", type=seconds, metavar="S", help="end then, e.g. 30s, 5min"),
+        argument("--no-widget", action="store_true", help="show a plain table"),
+        FORCE,
+        HEADER,
+        ON,
     )
     def stomp_subscribe(self, line: str) -> FrameStream:
         """Stream a destination into a DataFrame, in the background: `NAME.df`.
 
+        With `--n` or `--for` it waits until one of the two is reached, and ends the subscription.
         Running the cell again replaces the stream. The same in Python:
-        `session.subscribe(destination, name=NAME)`.
+        `session.subscribe(destination, name=NAME)`, and `stream.read(n, seconds)`.
 
         Example::
 
             %stomp_subscribe /topic/prices --as prices
         """
-        args = parse_argstring(self.stomp_subscribe, line)
-        self._check_name(args.name, FrameStream, args.force)
-        if args.max_rows < 1:
-            raise UsageError("--max-rows must be 1 at the least")
-        stream = self._session(args.on).subscribe(
-            _unquoted(args.destination),
+        args = parse(self.stomp_subscribe, line)
+        self.notebook.check_name(args.name, FrameStream, args.force)
+        stream = self.notebook.session(args.on).subscribe(
+            args.destination,
             name=args.name,
-            ack_mode=args.ack,
-            max_rows=args.max_rows,
-            headers=_headers(args.header),
+            ack_mode=args.ack or self.ack,
+            send_acks=not args.no_send_acks,
+            max_rows=args.max_rows or self.max_rows,
+            max_bytes=args.max_bytes or self.max_bytes,
+            decode=args.decode or self.decode,
+            headers=headers_of(args.header),
+            **_given(args, "prefetch", "selector", "durable"),
         )
-        self._bind(args.name, stream)
+        self.notebook.note(args.destination)
+        self.notebook.bind(args.name, stream)
+        if args.no_widget or not self.widget:
+            self.notebook.show_plain(stream)
+        if args.n is not None or args.span is not None:
+            span = self.timeout if args.span is None else args.span
+            if stream.read(args.n, span) < (args.n or 0) and args.span is None:
+                raise stream.table.too_few(args.n, span)
         return stream
 
-    @_magic(
-        argument("name", help="the stream's name, or its destination if it has none"),
-        argument(
-            "--n", type=int, default=1, metavar="N", help="how many frames, in all (default: 1)"
-        ),
-        argument("--timeout", type=float, default=30.0, metavar="S", help="seconds (default: 30)"),
-        _ON,
+    @magic(STREAM, ON)
+    def stomp_unsubscribe(self, line: str) -> None:
+        """End a stream; what it has received stays.
+
+        The same in Python: `stream.unsubscribe()`.
+
+        Example::
+
+            %stomp_unsubscribe prices
+        """
+        args = parse(self.stomp_unsubscribe, line)
+        self.notebook.stream(args.stream, args.on).unsubscribe()
+
+    @magic(STREAM, ON)
+    def stomp_pause(self, line: str) -> None:
+        """End the subscription of a stream until %stomp_resume.
+
+        A queue keeps its messages meanwhile; what a topic carries goes by. The same in Python:
+        `stream.pause()`.
+
+        Example::
+
+            %stomp_pause prices
+        """
+        args = parse(self.stomp_pause, line)
+        self.notebook.stream(args.stream, args.on).pause()
+
+    @magic(STREAM, ON)
+    def stomp_resume(self, line: str) -> None:
+        """Subscribe again after %stomp_pause; the table goes on.
+
+        The same in Python: `stream.resume()`.
+
+        Example::
+
+            %stomp_resume prices
+        """
+        args = parse(self.stomp_resume, line)
+        self.notebook.stream(args.stream, args.on).resume()
+
+    @magic(
+        STREAM,
+        argument("--n", type=number, default=1, metavar="N", help="how many in all (default: 1)"),
+        argument("--timeout", type=seconds, metavar="S", help="how long (default: 30s)"),
+        ON,
     )
     def stomp_wait(self, line: str) -> int:
         """Wait until a stream has received N frames in all; returns how many it has.
 
-        The same in Python: `stream.wait(n, timeout)`.
+        The same in Python: `stream.wait(n, timeout)`, and where a cell awaits:
+        `await stream.wait_async(n, timeout)`.
 
         Example::
 
-            %stomp_wait prices --n 100 --timeout 10
+            %stomp_wait prices --n 100 --timeout 10s
         """
-        args = parse_argstring(self.stomp_wait, line)
-        return self._stream(args.name, args.on).wait(args.n, args.timeout)
+        args = parse(self.stomp_wait, line)
+        timeout = self.timeout if args.timeout is None else args.timeout
+        return self.notebook.stream(args.stream, args.on).wait(args.n, timeout)
+
+    @magic(
+        STREAM,
+        argument("--ack", action="store_true", help="acknowledge a frame when the cell has ended"),
+        argument("--off", action="store_true", help="(%%stomp_on) call it no more"),
+        ON,
+        kind="line_cell",
+    )
+    def stomp_on(self, line: str, cell: str | None = None) -> None:
+        """Run the cell for each frame of a stream that comes from now on, in the background.
+
+        It sees `frame`, `client` and the notebook's variables. What it prints appears under it, and
+        so does an exception; all are counted in `stream.stats`. With `--ack` a frame is
+        acknowledged when the cell has ended, and refused by NACK when it has raised. Running it
+        again replaces what the stream had. The same in Python: `stream.on_frame(function)`.
+
+        Example::
+
+            %%stomp_on prices
+            print(frame.destination, frame.text)
+
+            %stomp_on prices --off
+        """
+        args = parse(self.stomp_on, line)
+        stream = self.notebook.stream(args.stream, args.on)
+        if (cell is None) != args.off:
+            raise UsageError("write %%stomp_on above a cell, or %stomp_on NAME --off")
+        function = None
+        if cell is not None:
+            called = cells.callback_of(self._shell, cell, f"<%%stomp_on {visible(stream.name)}>")
+            client = stream.session.client
+            function = lambda frame: called(frame, client)  # noqa: E731
+        self.notebook.set_callback(stream, function, ack=args.ack)
+
+    # -- acknowledging -----------------------------------------------------------------------
+
+    @magic(
+        argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number"),
+        argument("--all", action="store_true", help="all that wait"),
+        ON,
+    )
+    def stomp_ack(self, line: str) -> None:
+        """Acknowledge frames by their numbers (the index of `NAME.df`), else the oldest.
+
+        For a stream made with `--ack client-individual --no-send-acks`; in the mode `client` it
+        covers all earlier frames. The same in Python: `stream.ack(*numbers)`.
+
+        Example::
+
+            %stomp_ack orders 0 1
+        """
+        stream, numbers = self._answered(parse(self.stomp_ack, line))
+        stream.ack(*numbers)
+
+    @magic(
+        argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number"),
+        argument("--all", action="store_true", help="all that wait"),
+        ON,
+    )
+    def stomp_nack(self, line: str) -> None:
+        """Say that frames were not processed: the broker sends them again, or puts them aside.
+
+        The same in Python: `stream.nack(*numbers)`.
+
+        Example::
+
+            %stomp_nack orders 2
+        """
+        stream, numbers = self._answered(parse(self.stomp_nack, line))
+        stream.nack(*numbers)
+
+    def _answered(self, args: Any) -> tuple[FrameStream, list[int]]:
+        """The stream and the numbers that %stomp_ack or %stomp_nack names."""
+        given = list(args.what)
+        named = given.pop(0) if given and not given[0].isdecimal() else None
+        stream = self.notebook.stream(named, args.on)
+        if wrong := next((item for item in given if not item.isdecimal()), None):
+            raise UsageError(f"{wrong!r} is no number of a frame")
+        return stream, stream.unacknowledged if args.all else [int(item) for item in given]
 
     # -- sending -----------------------------------------------------------------------------
 
-    @_magic(
-        argument("destination", help="e.g. /topic/prices or /queue/orders"),
-        _HEADER,
-        _ON,
-        cell=True,
+    @magic(
+        DESTINATION,
+        HEADER,
+        argument("--receipt", action="store_true", help="wait until the broker has confirmed"),
+        argument("--timeout", type=seconds, default=15.0, metavar="S", help="how long (15s)"),
+        argument("--json", action="store_true", help="check that it is JSON, and say so"),
+        argument("--template", action="store_true", help="fill {{name}} from the notebook"),
+        argument("--repeat", type=number, default=1, metavar="N", help="send it N times"),
+        ON,
+        kind="line_cell",
     )
-    def stomp_send(self, line: str, cell: str | None = None) -> None:
+    def stomp_send(self, line: str, cell: str | None = None) -> Receipt | None:
         """Send a message. Its body is the cell, or the rest of the line, as it stands.
 
-        The same in Python: `session.send(destination, body)`.
+        With `--template` each `{{name}}` in it is the variable of that name; in JSON text is
+        escaped, to stand between quotes. The same in Python: `session.send(destination, body)`.
 
         Example::
 
@@ -260,253 +428,178 @@ class StompMagics(Magics):
             %stomp_send /topic/prices {"symbol": "ABC", "price": 42.0}
         """
         if cell is None:
-            line, body = _split_body(line)
+            line, body = split_body(parser_of(self.stomp_send), line)
             if not body:
                 raise UsageError("no body: write it behind the destination, or use %%stomp_send")
         else:
             body = cell.removesuffix("\n")  # the one that IPython puts behind every cell
-        args = parse_argstring(self.stomp_send, line)
-        destination = _unquoted(args.destination)
-        self._session(args.on).send(destination, body, headers=_headers(args.header))
+        args = parse(self.stomp_send, line)
+        headers = headers_of(args.header)
+        if args.template:
+            body = cells.filled(body, self._shell.user_ns, as_json=args.json)
+        if args.json:
+            cells.check_json(body)
+            headers.setdefault("content-type", "application/json")
+        session = self.notebook.session(args.on)
+        self.notebook.note(args.destination)
+        receipts = [
+            session.send(args.destination, body, headers=headers, receipt=args.receipt)
+            for _ in range(args.repeat)
+        ]
+        for receipt in receipts:
+            if receipt is not None:
+                receipt.wait(args.timeout)
+        return receipts[-1]
+
+    @magic(
+        argument("--receipt", action="store_true", help="wait until the broker has confirmed"),
+        ON,
+        kind="cell",
+    )
+    def stomp_transaction(self, line: str, cell: str) -> object:
+        """Run the cell; what it sends and acknowledges takes effect together, or never.
+
+        It commits at the end of the cell, and aborts when the cell raises. The same in Python:
+        `with session.transaction(): …`.
+
+        Example::
+
+            %%stomp_transaction
+            %stomp_send /queue/orders part 1
+            %stomp_send /queue/orders part 2
+        """
+        __tracebackhide__ = True
+        args = parse(self.stomp_transaction, line)
+        session = self.notebook.session(args.on)
+        with session.transaction(receipt=args.receipt):
+            try:
+                return cells.run(self._shell, cell, "<%%stomp_transaction>")
+            except BaseException as error:
+                error.add_note("The transaction was aborted: nothing in it takes effect.")
+                of_the_cell(error)
+                raise
 
     # -- looking -----------------------------------------------------------------------------
 
-    @_magic()
+    @magic()
     def stomp_status(self, line: str) -> pd.DataFrame:
         """The sessions and their streams, as a DataFrame with one row a stream.
 
-        The same in Python: `session.state`, `session.streams`.
+        The same in Python: `session.state`, `session.streams`, `stream.stats`.
 
         Example::
 
             %stomp_status
         """
-        parse_argstring(self.stomp_status, line)
+        parse(self.stomp_status, line)
         rows = []
-        for session in self.sessions.values():
-            known = {"session": session.name, "address": session.address, "state": session.state}
+        for session in self.notebook.sessions.values():
+            known = {
+                "session": visible(session.name),
+                "address": session.address,
+                "state": session.state,
+                "reconnects": session.reconnects,
+                "sent": session.sent,
+            }
             streams = [_stream_status(stream) for stream in session.streams.values()]
             rows += [{**known, **status} for status in streams or [{}]]
-        columns = ["session", "address", "state", *_STREAM_STATUS]
+        columns = ["session", "address", "state", "reconnects", "sent"]
+        counts = ["received", "dropped", "unacknowledged", "callback_errors"]
+        columns += ["stream", "destination", "ack", "now", *counts]
         status = pd.DataFrame(rows, columns=columns)
-        return status.astype({"received": "Int64", "dropped": "Int64", "live": "boolean"})
+        return status.astype(dict.fromkeys(["reconnects", "sent", *counts], "Int64"))
 
-    # -- the embedded broker -----------------------------------------------------------------
+    @magic()
+    def stomp(self, line: str) -> Listing:
+        """All magics, with an example each.
 
-    @_magic(
-        argument(
-            "action",
-            choices=["start", "stop", "status", "destinations", "clients", "events", "faults"],
-            help="what to do",
-        ),
-        argument("--port", type=int, metavar="PORT", help="start: for TCP (default: a free one)"),
-        argument(
-            "--websocket", type=int, metavar="PORT", help="start: for browsers; 0: a free one"
-        ),
-        argument("--client", metavar="C", help="faults: with this one (default: all)"),
-        argument("--slow", type=float, default=0.0, metavar="S", help="faults: S seconds late"),
-        argument("--split", type=int, default=0, metavar="N", help="faults: N octets at a time"),
-        argument("--no-receipts", action="store_true", help="faults: no RECEIPT is sent"),
-        argument("--no-heart-beats", action="store_true", help="faults: no heart-beats"),
-        argument("--duplicate", action="store_true", help="faults: each MESSAGE comes twice"),
-        argument(
-            "--reorder", type=int, default=0, metavar="N", help="faults: N MESSAGEs in reverse"
-        ),
-        argument(
-            "--drop-after", type=int, default=0, metavar="N", help="faults: cut after N frames"
-        ),
-        argument("--drop", action="store_true", help="faults: cut the connection now"),
-        argument("--off", action="store_true", help="faults: none any more"),
-    )
-    def stomp_broker(self, line: str) -> Any:
-        """Start, stop, look into, or disturb the broker that is embedded in the kernel.
-
-        `status`, `destinations`, `clients` and `events` give a DataFrame. `faults` lets go wrong
-        what it names, from now on, and nothing else; without options it says what is on. The same
-        in Python: the methods of `stompy_jupyter.embedded.embedded_broker()`.
+        The same in Python: `help(stompy_jupyter)`.
 
         Example::
 
-            %stomp_broker start --websocket 15674
-            %stomp_broker destinations
-            %stomp_broker faults --slow 0.5 --duplicate
-            %stomp_broker faults --off
+            %stomp
         """
-        args = parse_argstring(self.stomp_broker, line)
-        _check_options(args)
-        if args.action == "start":
-            wanted = {"port": args.port, "websocket_port": args.websocket}
-            return start_embedded_broker(**{k: v for k, v in wanted.items() if v is not None})
-        if args.action == "stop":
-            return stop_embedded_broker()
-        broker = embedded_broker(start=False)
-        if not broker.running and args.action != "events":
-            raise UsageError("the broker does not run: %stomp_broker start")
-        if args.action == "faults":
-            return _disturb(broker, args)
-        if args.action == "status":
-            return pd.DataFrame([broker.stats()])
-        look = {
-            "destinations": broker.destinations,
-            "clients": broker.clients,
-            "events": broker.events,
-        }[args.action]
-        return _with_times(pd.DataFrame(look()))
+        parse(self.stomp, line)
+        made = map(parser_of, _magics(StompMagics, StompBrokerMagics))
+        rows = [_help(parser.description or "") for parser in made]
+        return Listing(("example", "what it does"), rows, "%stomp_…? explains one of them")
 
-    # -- names -------------------------------------------------------------------------------
-
-    def _session(self, name: str | None) -> StompSession:
-        if name is None:
-            if not self.sessions:
-                raise UsageError("no session yet: connect with %stomp_connect")
-            return list(self.sessions.values())[-1]
-        named = {session.name: session for session in self.sessions.values()}
-        found = named.get(name) or self._variable(name)
-        if not isinstance(found, StompSession):
-            raise UsageError(f"{name!r} is no session: %stomp_status lists them")
-        return found
-
-    def _stream(self, name: str, session: str | None) -> FrameStream:
-        sessions = [self._session(session)] if session else self.sessions.values()
-        found = self._variable(name)
-        for candidate in sessions:
-            found = candidate.streams.get(name, found)
-        if not isinstance(found, FrameStream):
-            raise UsageError(f"{name!r} is no stream: %stomp_status lists them")
-        return found
-
-    def _check_name(self, name: str | None, kind: type, force: bool) -> None:
-        """Refuse a NAME that is none, or that would overwrite something of another kind."""
-        if name is None:
-            return
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise UsageError(f"{name!r} cannot be the name of a variable")
-        if self._variable(name) is not None and not force:
-            taken = type(self._variable(name))
-            if not issubclass(taken, kind):
-                raise UsageError(
-                    f"{name} is a variable already, a {taken.__name__}: choose another name, or "
-                    "overwrite it by --force"
-                )
-
-    def _variable(self, name: str) -> object:
+    @property
+    def _shell(self) -> InteractiveShell:
         assert self.shell is not None
-        return self.shell.user_ns.get(name)
-
-    def _bind(self, name: str | None, value: object) -> None:
-        if name is not None:
-            assert self.shell is not None
-            self.shell.push({name: value})
+        return self.shell
 
 
-_STREAM_STATUS = ("stream", "destination", "ack", "received", "dropped", "live")
+def _from_environment(variable: str) -> str:
+    """The value of an environment variable, which must be there."""
+    if variable not in os.environ:
+        raise UsageError(f"the environment variable {variable} is not set")
+    return os.environ[variable]
+
+
+def _given(args: Any, *names: str) -> dict[str, Any]:
+    """Those of the arguments that were given."""
+    return {name: getattr(args, name) for name in names if getattr(args, name)}
 
 
 def _stream_status(stream: FrameStream) -> dict[str, object]:
-    values = (
-        stream.name,
-        stream.destination,
-        stream.ack_mode.value,
-        stream.received,
-        stream.dropped,
-        stream.live,
-    )
-    return dict(zip(_STREAM_STATUS, values, strict=True))
+    stats = stream.stats
+    return {
+        "stream": visible(stream.name),
+        "destination": visible(stream.destination),
+        "ack": stream.ack_mode.value,
+        "now": stream.state,
+        **{name: stats[name] for name in ("received", "dropped")},
+        **{name: stats[name] for name in ("unacknowledged", "callback_errors")},
+    }
 
 
-def _with_times(table: pd.DataFrame) -> pd.DataFrame:
-    """With seconds since the epoch as times."""
-    for name in {"time", "connected_at"}.intersection(table.columns):
-        table[name] = pd.to_datetime(table[name], unit="s", utc=True).dt.as_unit("us")
-    return table
+def _magics(*classes: type[Magics]) -> list[Any]:
+    """The functions of all magics, in the order in which they stand."""
+    return [made for kind in classes for made in vars(kind).values() if hasattr(made, "parser")]
 
 
-_BROKER_OPTIONS = {
-    "start": {"port", "websocket"},
-    "faults": {"client", "drop", "off", *(field.name for field in dataclasses.fields(Faults))},
-}
+def _help(description: str) -> tuple[str, str]:
+    """The example of a magic, and what its docstring says first."""
+    summary, _, rest = description.strip().partition("\n")
+    example = rest.partition("Example::")[2].strip().partition("\n\n")[0]
+    return "\n".join(line.strip() for line in example.splitlines()), summary
 
 
-def _check_options(args: Any) -> None:
-    """Refuse options of %stomp_broker that its action does not have."""
-    known = _BROKER_OPTIONS.get(args.action, set())
-    given = {name for name, value in vars(args).items() if value} - {"action"}
-    for name in sorted(given - known):
-        raise UsageError(f"%stomp_broker {args.action} has no --{name.replace('_', '-')}")
-
-
-def _disturb(broker: Broker, args: Any) -> Faults:
-    """Set the faults that are named, cut connections, or say what is on."""
-    names = [field.name for field in dataclasses.fields(Faults)]
-    try:
-        faults = Faults(**{name: getattr(args, name) for name in names})
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    if args.off or faults != Faults():
-        broker.set_faults(faults, args.client)
-    if args.drop:
-        broker.drop(args.client)
-    return broker.faults
-
-
-def _headers(given: list[str]) -> dict[str, str]:
-    headers = {}
-    for text in given:
-        name, colon, value = _unquoted(text).partition(":")
-        if not colon or not name.strip():
-            raise UsageError(f"--header {text!r}: write --header 'name: value'")
-        headers[name.strip()] = value.strip()
-    return headers
-
-
-def _unquoted(text: str) -> str:
-    """An argument without its quotes, which IPython leaves around it."""
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text
-
-
-_TOKEN = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|\S)+)""")
-
-
-def _needs_value(option: str) -> bool:
-    """Whether the next token belongs to an option of %stomp_send; it may be abbreviated."""
-    return option == "-H" or (len(option) > 2 and "--header".startswith(option)) or option == "--on"
-
-
-def _split_body(line: str) -> tuple[str, str]:
-    """Options and destination, and apart from them the body, which is no matter of argparse."""
-    end = 0
-    takes_value = False
-    while match := _TOKEN.match(line, end):
-        end = match.end()
-        token = match.group(1)
-        if takes_value or token.startswith("-"):
-            takes_value = not takes_value and _needs_value(token)
-        else:
-            break
-    return line[:end], line[end:].lstrip()
+# -- loading ---------------------------------------------------------------------------------
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, and the widget as the way in which a stream is shown."""
+    """Register the magics, completion, and how streams and frames are shown."""
     magics = StompMagics(shell)
-    shell.register_magics(magics)
-    _mimebundles(shell).for_type(FrameStream, magics.show)
+    shell.register_magics(magics, StompBrokerMagics(shell, magics.notebook))
+    magics.completion.register(shell)
+    formatter = shell.display_formatter
+    assert formatter is not None
+    magics.undo = [
+        _showing(formatter.mimebundle_formatter, FrameStream, magics.notebook.show),
+        _showing(formatter.formatters["text/html"], STOMPFrame, frame_html),
+    ]
+
+
+def _showing(formatter: Any, kind: type, how: Callable[..., Any]) -> Callable[[], object]:
+    """Have a formatter show a kind of object in this way; returns what takes that back."""
+    before = formatter.type_printers.get(kind)
+    formatter.for_type(kind, how)
+    if before is None:
+        return lambda: formatter.pop(kind, None)
+    return lambda: formatter.for_type(kind, before)
 
 
 def unload(shell: InteractiveShell) -> None:
     """End what the magics have begun, and take everything back that `load` has brought."""
-    _mimebundles(shell).pop(FrameStream, None)
-    magics = shell.magics_manager.registry.pop(StompMagics.__name__, None)
-    for table in shell.magics_manager.magics.values():
-        for name in [name for name in table if name.startswith("stomp_")]:
-            del table[name]
-    if magics is not None:
-        shell.configurables.remove(magics)
-        magics.close()
+    for kind in (StompMagics, StompBrokerMagics):
+        magics = shell.magics_manager.registry.pop(kind.__name__, None)
+        for table, names in kind.magics.items():
+            for name in names:
+                shell.magics_manager.magics[table].pop(name, None)
+        if magics is not None:
+            shell.configurables.remove(magics)
+        if isinstance(magics, StompMagics):
+            magics.close(shell)
     stop_embedded_broker()
-
-
-def _mimebundles(shell: InteractiveShell) -> Any:
-    assert shell.display_formatter is not None
-    return shell.display_formatter.mimebundle_formatter

@@ -5,17 +5,24 @@ from typing import Any
 
 import pytest
 
-from stompy_jupyter import FrameStream, StompWidget
+from stompy import STOMPFrame
+from stompy.broker import Broker
+from stompy_jupyter import FrameStream, StompSession, StompWidget
 from stompy_jupyter.embedded import embedded_broker
 from tests.unit.conftest import our_threads
+from tests.unit.shells import called
+from tests.unit.waiting import until
 
-MAGICS = {"broker", "connect", "disconnect", "send", "status", "subscribe", "wait"}
+LINE = """
+    ack broker connect disconnect nack on pause resume send status subscribe unsubscribe wait
+"""
+CELL = "on send transaction"
 
 
 def magics(shell: Any) -> dict[str, set[str]]:
     """The names of our magics, by their kind."""
     return {
-        kind: {name.removeprefix("stomp_") for name in table if name.startswith("stomp")}
+        kind: {name.removeprefix("stomp_") for name in table if name.startswith("stomp_")}
         for kind, table in shell.magics_manager.magics.items()
     }
 
@@ -53,7 +60,7 @@ def used(shell: Any) -> FrameStream:
 
 
 def test_loading_brings_the_magics_and_starts_nothing(shell):
-    assert magics(shell) == {"line": MAGICS, "cell": {"send"}}
+    assert magics(shell) == {"line": set(LINE.split()), "cell": set(CELL.split())}
     assert our_threads() == []
 
 
@@ -106,7 +113,7 @@ def test_unloading_works_when_the_broker_is_gone(shell, used):
 
 def test_reloading_starts_afresh(shell, used):
     shell.run_line_magic("reload_ext", "stompy_jupyter")
-    assert magics(shell)["line"] == MAGICS
+    assert magics(shell)["line"] == set(LINE.split())
     assert not used.session.connected
     assert len(shell.run_line_magic("stomp_status", "")) == 0
     again = shell.run_line_magic("stomp_connect", "--as session")
@@ -119,3 +126,95 @@ def test_reloading_often_leaves_one_set_of_magics(shell):
     for _ in range(3):
         shell.run_line_magic("reload_ext", "stompy_jupyter")
     assert len(shell.configurables) == before
+
+
+def test_loading_again_and_again_leaves_one_of_everything(shell, used):
+    before = {what: len(value) for what, value in state_of(shell).items()}
+    for _ in range(2):
+        shell.run_line_magic("load_ext", "stompy_jupyter")
+        shell.run_line_magic("reload_ext", "stompy_jupyter")
+        shell.run_line_magic("unload_ext", "stompy_jupyter")
+        shell.run_line_magic("load_ext", "stompy_jupyter")
+    assert {what: len(value) for what, value in state_of(shell).items()} == before
+
+
+def test_unloading_twice_is_unloading_once(shell, used, capsys):
+    for _ in range(2):
+        shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert our_threads() == []
+    assert magics(shell) == {"line": set(), "cell": set()}
+
+
+def test_unloading_ends_callbacks_and_their_thread(shell, used):
+    shell.user_ns["seen"] = seen = []
+    shell.run_cell_magic("stomp_on", "stream", "seen.append(frame.text)\n")
+    shell.run_line_magic("stomp_send", "--repeat 3 --receipt /queue/q b")
+    called(used, 3)
+    shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert our_threads() == []
+    assert seen == ["b"] * 3
+
+
+def test_unloading_ends_all_sessions_also_one_that_is_trying_to_come_back(shell, used):
+    with Broker() as broker:
+        lost = shell.run_line_magic("stomp_connect", "{}:{} --as lost".format(*broker.address))
+    until(lambda: lost.state == "reconnecting")
+    shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert our_threads() == []
+    assert (used.session.state, lost.state) == ("disconnected", "disconnected")
+
+
+def test_unloading_leaves_sessions_that_were_made_in_python(shell):
+    with Broker() as broker, StompSession(broker.address) as session:
+        shell.user_ns["mine"] = session
+        shell.run_line_magic("unload_ext", "stompy_jupyter")
+        assert session.connected
+
+
+def test_reloading_while_frames_come_ends_and_goes_on(shell, used):
+    address = "{}:{}".format(*embedded_broker().address)
+    with StompSession(address) as session:
+        shell.run_line_magic("reload_ext", "stompy_jupyter")  # the broker goes, too
+        until(lambda: not session.connected)
+        session.disconnect()
+    assert shell.run_line_magic("stomp_connect", "").connected
+
+
+def test_the_classes_of_before_a_reload_are_those_of_after_it(shell, used):
+    shell.run_line_magic("reload_ext", "stompy_jupyter")
+    assert isinstance(used, FrameStream)
+    assert isinstance(shell.run_line_magic("stomp_connect", "--as session"), type(used.session))
+
+
+def test_frames_and_streams_are_shown_in_their_way_only_while_it_is_loaded(shell, used):
+    frame = STOMPFrame("MESSAGE", {"a": "b"}, "c")
+    assert "<table>" in shell.display_formatter.format(frame)[0]["text/html"]
+    shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert set(shell.display_formatter.format(frame)[0]) == {"text/plain"}
+
+
+def test_unloading_leaves_the_users_own_magics(shell):
+    shell.register_magic_function(lambda line: "mine", "line", "stomp_mine")
+    shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert shell.run_line_magic("stomp_mine", "") == "mine"
+    del shell.magics_manager.magics["line"]["stomp_mine"]
+
+
+def test_unloading_brings_back_what_loading_has_replaced(bare_shell, nothing_left):
+    html = bare_shell.display_formatter.formatters["text/html"]
+    html.for_type(STOMPFrame, lambda frame: "mine")
+    bare_shell.run_line_magic("load_ext", "stompy_jupyter")
+    assert html(STOMPFrame("A")) != "mine"
+    bare_shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert html(STOMPFrame("A")) == "mine"
+    html.pop(STOMPFrame)
+
+
+def test_lazy_magics_load_it_when_they_are_used(bare_shell, nothing_left):
+    manager = bare_shell.magics_manager
+    manager.lazy_magics["stomp_connect"] = "stompy_jupyter"
+    try:
+        assert bare_shell.run_line_magic("stomp_connect", "").connected
+    finally:
+        del manager.lazy_magics["stomp_connect"]
+        bare_shell.run_line_magic("unload_ext", "stompy_jupyter")

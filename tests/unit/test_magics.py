@@ -1,8 +1,12 @@
 """The %stomp_… magics, in a real IPython shell against the embedded broker."""
 
+import _thread
+import copy
 import gc
-import socket
+import sys
+import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,24 +14,18 @@ from IPython.core.error import UsageError
 
 import stompy
 from stompy import STOMPConnectError, STOMPError
-from stompy.broker import Faults
 from stompy_jupyter import FrameStream, StompSession
 from stompy_jupyter.embedded import embedded_broker
-from tests.processes import free_port
+from tests.unit.shells import message, received, run, run_cell, saying, sessions, shown_error
 from tests.unit.waiting import until
 
 
-def run(shell: Any, magic: str, line: str = "") -> Any:
-    return shell.run_line_magic(magic, line)
-
-
-def sessions(shell: Any) -> dict[str, StompSession]:
-    return shell.magics_manager.registry["StompMagics"].sessions
-
-
-def received(stream: FrameStream, count: int = 1) -> list[str]:
-    stream.wait(count, timeout=5)
-    return stream.df["body"].tolist()
+@pytest.fixture(autouse=True)
+def unconfigured(bare_shell: Any) -> Iterator[None]:
+    """Take back what %config sets: it is kept by the shell, beyond a reload of the extension."""
+    before = copy.deepcopy(bare_shell.config)
+    yield
+    bare_shell.config = before
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def queue(shell: Any) -> FrameStream:
     return run(shell, "stomp_subscribe", "/queue/q --as q")
 
 
-# -- %stomp_connect and %stomp_disconnect ----------------------------------------------------
+# -- %stomp_connect and %stomp_disconnect ------------------------------------------------------
 
 
 def test_connect_without_an_address_takes_the_embedded_broker(shell):
@@ -133,7 +131,115 @@ def test_the_rows_of_a_stream_outlive_its_session(shell, queue):
     assert shell.user_ns["q"].df["body"].tolist() == ["a"]
 
 
-# -- %stomp_subscribe and %stomp_wait --------------------------------------------------------
+class Captured(Exception):
+    """Stands for a connection: what it was to be like."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs %stomp_connect; returns the addresses and arguments for `STOMPClient.connect`."""
+
+    def capture(client: stompy.STOMPClient, addresses: Any, **arguments: Any) -> None:
+        raise Captured(addresses, {k: v for k, v in arguments.items() if k != "on_state"})
+
+    monkeypatch.setattr(stompy.STOMPClient, "connect", capture)
+
+    def ask(shell: Any, line: str) -> tuple[Any, dict[str, Any]]:
+        with pytest.raises(Captured) as captured:
+            run(shell, "stomp_connect", line)
+        addresses, arguments = captured.value.args
+        return addresses, arguments
+
+    return ask
+
+
+PLAIN = {"reconnect": True, "passcode": None, "headers": {}}
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("", {}),
+        ("--vhost /v", {"vhost": "/v"}),
+        ("--vhost 'a b'", {"vhost": "a b"}),
+        ("--tls", {"tls": True}),
+        ("--ca-file 'my ca.pem'", {"ca_file": "my ca.pem"}),
+        ("--cert-file c.pem --key-file k.pem", {"cert_file": "c.pem", "key_file": "k.pem"}),
+        ("--server-hostname h", {"server_hostname": "h"}),
+        ("--heart-beat 0,0", {"heart_beat": (0, 0)}),
+        ("--heart-beat 100,200", {"heart_beat": (100, 200)}),
+        ("--heart-beat=100,200", {"heart_beat": (100, 200)}),
+        ("--timeout 5", {"timeout": 5.0}),
+        ("--timeout 1.5min", {"timeout": 90.0}),
+        ("--no-reconnect", {"reconnect": False}),
+        ("-H client-id:me --header 'a: b'", {"headers": {"client-id": "me", "a": "b"}}),
+    ],
+)
+def test_each_option_of_connect_is_handed_on_and_nothing_else(shell, asked, line, arguments):
+    _, given = asked(shell, f"localhost:1 {line}")
+    assert given == {**PLAIN, **arguments}
+
+
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [
+        ("localhost:61613", "localhost:61613"),
+        ("'localhost:61613'", "localhost:61613"),
+        ("stomp+ssl://h:1/v", "stomp+ssl://h:1"),
+        ("ws://h:15674/ws", "ws://h:15674/ws"),
+        ("stomp+unix:///tmp/s", "stomp+unix:///tmp/s"),
+    ],
+)
+def test_an_address_may_be_written_as_for_the_client(shell, asked, typed, address):
+    ((parsed,), _) = asked(shell, typed)
+    assert str(parsed) in (address, address.partition("://")[2])
+
+
+def test_the_address_is_that_of_the_line_else_stompy_url_else_the_configured_one(
+    shell, asked, monkeypatch
+):
+    def port(line: str = "") -> int:
+        ((address,), _) = asked(shell, line)
+        return int(address.port)
+
+    run_cell(shell, "%config StompMagics.address = 'localhost:3'")
+    assert port() == 3
+    monkeypatch.setenv("STOMPY_URL", "stomp://localhost:2")
+    assert port() == 2
+    assert port("localhost:1") == 1
+    monkeypatch.setenv("STOMPY_URL", "")
+    assert port() == 3
+
+
+def test_a_connection_that_fails_leaves_other_sessions_and_the_variable(shell):
+    other = run(shell, "stomp_connect", "--as other")
+    with pytest.raises(STOMPConnectError):
+        run(shell, "stomp_connect", "127.0.0.1:1 --as s")
+    assert sessions(shell) == {"other": other}
+    assert "s" not in shell.user_ns
+    assert other.connected
+
+
+def test_a_name_is_bound_as_python_reads_it(shell):
+    session = run(shell, "stomp_connect", "--as \ufb01")  # one letter, which Python reads as two
+    assert run_cell(shell, "\ufb01") is session
+
+
+def test_a_heart_beat_of_years_is_one(shell):
+    session = run(shell, "stomp_connect", "--heart-beat 999999999999999,0")
+    run(shell, "stomp_send", "--receipt /queue/q a")
+    assert session.connected
+
+
+def test_disconnect_takes_a_variable(shell):
+    session = run(shell, "stomp_connect", "--as s")
+    shell.user_ns["mine"] = session
+    run(shell, "stomp_disconnect", "mine")
+    assert not session.connected
+    assert sessions(shell) == {}
+
+
+# -- %stomp_subscribe and %stomp_wait ----------------------------------------------------------
 
 
 def test_subscribe_streams_into_a_variable(shell, queue):
@@ -191,107 +297,208 @@ def test_wait_takes_any_variable_that_is_a_stream(shell, broker):
         assert run(shell, "stomp_wait", "mine --timeout 5") == 1
 
 
-# -- %stomp_send -----------------------------------------------------------------------------
+def test_streams_may_be_paused_resumed_and_ended(shell, queue):
+    run(shell, "stomp_pause", "q")
+    run(shell, "stomp_pause", "q")
+    assert queue.state == "paused"
+    run(shell, "stomp_send", "--receipt /queue/q kept")
+    assert queue.received == 0
+    run(shell, "stomp_resume", "q")
+    run(shell, "stomp_resume", "q")
+    assert received(queue) == ["kept"]
+    run(shell, "stomp_unsubscribe", "q")
+    assert queue.state == "ended"
+    assert shell.user_ns["q"] is queue
+    run(shell, "stomp_unsubscribe", "q")
 
 
-BODIES = [
-    '{"symbol": "ABC", "price": {x}}',
-    "$x ${x} {x} {{x}}",
-    "a -> b --header 'c: d' -H e --on f",
-    "it's \"unbalanced",
-    "--force",
-    "# no comment; 100 % ? !",
-    "two  spaces\tand a tab",
-    "grün ☃ 😀",
-    "back\\slash\\n",
-]
+def test_what_has_ended_cannot_be_resumed(shell, queue, capsys):
+    run(shell, "stomp_unsubscribe", "q")
+    for magic in ("%stomp_pause q", "%stomp_resume q"):
+        assert shown_error(shell, capsys, magic)[0] == "STOMPClosed: the stream q has ended"
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_the_rest_of_the_line_is_sent_as_it_stands(shell, queue, body):
-    shell.user_ns["x"] = "expanded"
-    shell.run_cell(f"%stomp_send /queue/q {body}").raise_error()
-    assert received(queue) == [body]
+@pytest.mark.parametrize("magic", ["pause", "resume", "unsubscribe", "wait --timeout 5"])
+def test_without_a_name_the_newest_stream_is_meant(shell, queue, magic):
+    name, _, rest = magic.partition(" ")
+    run(shell, "stomp_send", "/queue/q a")
+    run(shell, f"stomp_{name}", rest)
+    assert queue.received in (0, 1)
+
+
+@pytest.fixture
+def subscribed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What `StompSession.subscribe` is called with."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+    subscribe = StompSession.subscribe
+
+    def note(session: StompSession, destination: str, **arguments: Any) -> FrameStream:
+        calls.append((destination, arguments))
+        plain = ("name", "ack_mode", "max_rows", "max_bytes", "decode", "send_acks")
+        known = {k: v for k, v in arguments.items() if k in plain}
+        return subscribe(session, destination, **known)
+
+    monkeypatch.setattr(StompSession, "subscribe", note)
+    return calls
+
+
+DEFAULTS = {
+    "name": None,
+    "ack_mode": "auto",
+    "send_acks": True,
+    "max_rows": 1_000_000,
+    "max_bytes": 512 * 1024 * 1024,
+    "decode": "text",
+    "headers": {},
+}
 
 
 @pytest.mark.parametrize(
-    "body", [*BODIES, "two\nlines", "\nempty lines\n\n", "  indented\n", "%magic", ""]
-)
-def test_the_cell_is_sent_as_it_stands(shell, queue, body):
-    shell.user_ns["x"] = "expanded"
-    shell.run_cell(f"%%stomp_send /queue/q\n{body}\n").raise_error()
-    assert received(queue) == [body]
-
-
-def test_only_the_last_line_end_of_a_cell_is_not_sent(shell, queue):
-    shell.run_cell_magic("stomp_send", "/queue/q", "a\n\n")
-    shell.run_cell_magic("stomp_send", "/queue/q", "b")
-    assert received(queue, 2) == ["a\n", "b"]
-
-
-@pytest.mark.parametrize(
-    ("typed", "name", "value"),
+    ("line", "arguments"),
     [
-        ("--header 'currency: EUR'", "currency", "EUR"),
-        ('--header "currency: EUR"', "currency", "EUR"),
-        ("--header currency:EUR", "currency", "EUR"),
-        ("--header=currency:EUR", "currency", "EUR"),
-        ("-H 'at: 12:30'", "at", "12:30"),
-        ("-H 'empty:'", "empty", ""),
-        ("""-H "selector: color = 'red'" """, "selector", "color = 'red'"),
-        ("""-H 'etag: "abc"'""", "etag", '"abc"'),
-        ("-H 'dollar: {x} $x'", "dollar", "{x} $x"),
+        ("", {}),
+        ("--as t", {"name": "t"}),
+        ("--as 't'", {"name": "t"}),
+        ("--ack client", {"ack_mode": "client"}),
+        ("--ack=client-individual --no-send-acks", {"ack_mode": "client-individual"}),
+        ("--max-rows 10", {"max_rows": 10}),
+        ("--max-bytes 64MB", {"max_bytes": 64_000_000}),
+        ("--max-bytes 1MiB", {"max_bytes": 1 << 20}),
+        ("--decode json", {"decode": "json"}),
+        ("--decode bytes", {"decode": "bytes"}),
+        ("--prefetch 5", {"prefetch": 5}),
+        ("--selector \"colour = 'red'\"", {"selector": "colour = 'red'"}),
+        ("--durable me", {"durable": "me"}),
+        ("--header 'a: b' -H c:d", {"headers": {"a": "b", "c": "d"}}),
     ],
 )
-def test_a_header_may_be_written_in_many_ways(shell, queue, typed, name, value):
-    shell.user_ns["x"] = "expanded"
-    run(shell, "stomp_send", f"{typed} /queue/q a")
-    shell.run_cell_magic("stomp_send", f"/queue/q {typed}", "a\n")
-    assert received(queue, 2) == ["a", "a"]
-    assert queue.table.arrow()[name].to_pylist() == [value, value]
-
-
-def test_several_headers_and_a_session_go_before_the_destination(shell, queue):
-    run(shell, "stomp_connect", "--as newer")
-    run(shell, "stomp_send", "-H a:1 --on s --header 'b: 2' /queue/q -H c:3")
-    assert received(queue) == ["-H c:3"]
-    assert queue.df[["a", "b"]].values.tolist() == [[1, 2]]
-
-
-def test_two_dashes_end_the_options(shell, queue):
-    run(shell, "stomp_send", "-H a:1 -- /queue/q --body")
-    assert received(queue) == ["--body"]
-
-
-@pytest.mark.parametrize("quote", ["'", '"'])
-def test_quotes_around_a_destination_are_not_part_of_it(shell, quote):
+def test_each_option_of_subscribe_is_handed_on(shell, subscribed, line, arguments):
     run(shell, "stomp_connect")
-    stream = run(shell, "stomp_subscribe", f"{quote}/queue/a b{quote} --as q")
-    assert stream.destination == "/queue/a b"
-    run(shell, "stomp_send", f"{quote}/queue/a b{quote} line")
-    shell.run_cell_magic("stomp_send", f"{quote}/queue/a b{quote}", "cell\n")
-    stream.session.send("/queue/a b", "python")
-    assert received(stream, 3) == ["line", "cell", "python"]
+    run(shell, "stomp_subscribe", f"{line} /topic/t")
+    run(shell, "stomp_subscribe", f"/topic/t {line}")
+    expected = {**DEFAULTS, **arguments, "send_acks": "--no-send-acks" not in line}
+    assert subscribed == [("/topic/t", expected)] * 2
 
 
-def test_what_is_sent_reaches_other_clients(shell, broker):
-    with stompy.connect(broker.address) as client:
-        client.subscribe("/queue/q")
-        run(shell, "stomp_connect", "{}:{}".format(*broker.address))
-        run(shell, "stomp_send", "/queue/q grün")
-        frame = client.recv(timeout=5)
-        assert (frame.text, frame["content-type"]) == ("grün", "text/plain;charset=utf-8")
+def test_decode_json_gives_values(shell):
+    run(shell, "stomp_connect")
+    stream = run(shell, "stomp_subscribe", "/queue/j --as j --decode json")
+    run(shell, "stomp_send", '--json /queue/j {"a": [1, null]}')
+    assert received(stream) == [{"a": [1, None]}]
 
 
-def test_the_newest_session_is_used_where_none_is_named(shell, broker):
-    run(shell, "stomp_connect", "--as old")
-    new = run(shell, "stomp_connect", "{}:{} --as new".format(*broker.address))
-    assert run(shell, "stomp_subscribe", "/topic/t").session is new
-    old = run(shell, "stomp_connect", "--as old")
-    assert run(shell, "stomp_subscribe", "/topic/t").session is old
+def test_max_rows_keeps_the_newest(shell):
+    run(shell, "stomp_connect")
+    stream = run(shell, "stomp_subscribe", "/queue/m --as m --max-rows 2")
+    for body in "abc":
+        run(shell, "stomp_send", f"/queue/m {body}")
+    assert run(shell, "stomp_wait", "m --n 3 --timeout 5") == 3
+    assert (stream.df["body"].tolist(), stream.dropped) == (["b", "c"], 1)
 
 
-# -- %stomp_status ---------------------------------------------------------------------------
+# -- --n and --for ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(shell: Any) -> StompSession:
+    """A session, and three messages in /queue/q."""
+    session = run(shell, "stomp_connect", "--as s")
+    run(shell, "stomp_send", "--repeat 3 --receipt /queue/q a")
+    return session
+
+
+@pytest.mark.parametrize("line", ["--n 2", "--n 2 --for 10s", "--n=2", "--n 3 --for 1min"])
+def test_with_n_it_ends_when_so_many_have_come(shell, three, line):
+    stream = run(shell, "stomp_subscribe", f"/queue/q --as q {line}")
+    assert stream.received >= int(line[4])
+    assert stream.state == "ended"
+    assert shell.user_ns["q"] is stream
+    assert three.streams == {}
+
+
+@pytest.mark.parametrize("line", ["--for 100ms", "--for 0.1", "--n 99 --for 100ms", "--for 0"])
+def test_with_for_it_ends_then(shell, three, line):
+    stream = run(shell, "stomp_subscribe", f"/queue/q --as q {line}")
+    assert stream.state == "ended"
+    assert stream.received == (3 if line != "--for 0" else stream.received)
+    assert len(stream.df) == stream.received
+
+
+def test_too_few_in_the_configured_time_is_an_error_that_keeps_the_rows(shell, three, capsys):
+    run_cell(shell, "%config StompMagics.timeout = 0.1")
+    lines = shown_error(shell, capsys, "%stomp_subscribe /queue/q --as q --n 99")
+    assert lines[0] == "STOMPTimeout: 3 of 99 frames had come after 0.1 s"
+    stream = shell.user_ns["q"]
+    assert (stream.state, stream.df["body"].tolist()) == ("ended", ["a"] * 3)
+
+
+@pytest.mark.parametrize("line", ["--n 99", "--for 1min", "--n 99 --for 1min"])
+def test_an_interrupt_ends_it_and_keeps_the_rows(shell, three, capsys, line):
+    def interrupt() -> None:
+        until(lambda: "q" in three.streams)
+        three.streams["q"].wait(3, 5)
+        _thread.interrupt_main()
+
+    user = threading.Thread(target=interrupt)
+    user.start()
+    result = shell.run_cell(f"%stomp_subscribe /queue/q --as q {line}")
+    user.join()
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert capsys.readouterr().out.splitlines() == [
+        "KeyboardInterrupt: what is in the background goes on"
+    ]
+    stream = shell.user_ns["q"]
+    assert (stream.state, stream.df["body"].tolist()) == ("ended", ["a"] * 3)
+    assert three.connected
+
+
+@pytest.mark.parametrize("line", ["--n 99", "--for 1min", "--n 99 --for 1min"])
+def test_an_end_by_the_broker_is_an_error_that_keeps_the_rows(shell, line):
+    with saying(message("a"), message("b"), then_close=True) as address:
+        run(shell, "stomp_connect", f"{address} --as s --no-reconnect")
+        result = shell.run_cell(f"%stomp_subscribe /queue/q --as q {line}")
+    assert isinstance(result.error_in_exec.__cause__, stompy.STOMPClosed)
+    assert str(sys.maxsize) not in str(result.error_in_exec)  # nobody has asked for so many
+    stream = shell.user_ns["q"]
+    assert (stream.state, stream.df["body"].tolist()) == ("ended", ["a", "b"])
+
+
+@pytest.mark.parametrize("line", ["--n 0", "--n -1", "--n x", "--for soon", "--for -1s", "--for"])
+def test_bounds_that_are_none_are_refused_before_anything_is_bound(shell, three, line):
+    with pytest.raises(UsageError):
+        run(shell, "stomp_subscribe", f"/queue/q --as q {line}")
+    assert "q" not in shell.user_ns
+    assert three.streams == {}
+
+
+@pytest.mark.parametrize("line", ["", " --n 3"])
+def test_without_a_widget_a_plain_table_is_shown(shell, three, line):
+    stream = run(shell, "stomp_subscribe", f"/queue/q --as q --no-widget{line}")
+    stream.wait(3, 5)
+    data, _ = shell.display_formatter.format(stream)
+    assert set(data) == {"text/plain", "text/html"}
+
+
+def test_wait_takes_any_way_to_write_a_time(shell, queue, capsys):
+    for time in ("0", "10ms", "0.01", ".01s", "'10 ms'"):
+        lines = shown_error(shell, capsys, f"%stomp_wait q --n 2 --timeout {time}")
+        assert lines[0].startswith("STOMPTimeout: 0 of 2 frames had come after 0")
+
+
+def test_wait_says_that_a_stream_has_ended(shell, queue, capsys):
+    run(shell, "stomp_unsubscribe", "q")
+    lines = shown_error_lines(shell, capsys, "%stomp_wait q --n 2")
+    assert lines == ["STOMPClosed: the stream ended when 0 of 2 frames had come"]
+
+
+def shown_error_lines(shell: Any, capsys: pytest.CaptureFixture[str], code: str) -> list[str]:
+    """The lines that a notebook shows for the error of a cell, however many."""
+    capsys.readouterr()
+    shell.run_cell(code)
+    return capsys.readouterr().out.splitlines()
+
+
+# -- %stomp_status -----------------------------------------------------------------------------
 
 
 def test_the_status_has_a_row_for_each_stream(shell, queue):
@@ -299,10 +506,11 @@ def test_the_status_has_a_row_for_each_stream(shell, queue):
     run(shell, "stomp_send", "/queue/q a")
     queue.wait(1, timeout=5)
     address = queue.session.address
+    run(shell, "stomp_pause", "/topic/t")
     rows = run(shell, "stomp_status").drop(columns=["session", "address", "state"])
     assert rows.to_dict("split")["data"] == [
-        ["q", "/queue/q", "auto", 1, 0, True],
-        ["/topic/t", "/topic/t", "client", 0, 0, True],
+        [0, 1, "q", "/queue/q", "auto", "live", 1, 0, 0, 0],
+        [0, 1, "/topic/t", "/topic/t", "client", "paused", 0, 0, 0, 0],
     ]
     known = run(shell, "stomp_status")[["session", "address", "state"]].drop_duplicates()
     assert known.values.tolist() == [["s", address, "connected"]]
@@ -315,7 +523,7 @@ def test_the_status_of_nothing_is_an_empty_table(shell):
 
 
 def test_the_status_shows_a_session_without_streams_and_one_that_is_lost(shell, broker):
-    run(shell, "stomp_connect", "{}:{} --as s".format(*broker.address))
+    run(shell, "stomp_connect", "{}:{} --as s --no-reconnect".format(*broker.address))
     broker.stop()
     until(lambda: run(shell, "stomp_status")["state"].tolist() == ["lost"])
     assert run(shell, "stomp_status")["stream"].isna().tolist() == [True]
@@ -333,7 +541,7 @@ def test_a_session_is_found_by_the_name_in_the_status(shell, broker):
         run(shell, "stomp_send", f"--on {name} /queue/q a")
 
 
-# -- errors ----------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -354,7 +562,6 @@ def test_a_session_is_found_by_the_name_in_the_status(shell, broker):
         ("stomp_send", "--header 'a: b'"),
         ("stomp_send", "--header a /queue/q body"),
         ("stomp_send", "--on nobody /queue/q body"),
-        ("stomp_wait", ""),
         ("stomp_wait", "nothing"),
         ("stomp_wait", "number"),
         ("stomp_wait", "q --n x"),
@@ -377,17 +584,6 @@ def test_a_wrong_argument_is_a_usage_error_and_changes_nothing(shell, queue, mag
 def test_without_a_session_it_is_said_how_to_get_one(shell, line):
     with pytest.raises(UsageError, match="%stomp_connect"):
         run(shell, *line.split(" ", 1))
-
-
-def shown_error(shell: Any, capsys: pytest.CaptureFixture[str], code: str) -> list[str]:
-    """The lines that a notebook shows for the error of a cell."""
-    capsys.readouterr()
-    result = shell.run_cell(code)
-    assert isinstance(result.error_in_exec, STOMPError)
-    lines = result.error_in_exec._render_traceback_()
-    assert capsys.readouterr().out.splitlines() == lines
-    assert 2 <= len(lines) <= 3
-    return lines
 
 
 def test_a_broker_that_does_not_answer_is_two_or_three_lines(shell, broker, capsys):
@@ -433,7 +629,7 @@ def test_the_frame_of_the_broker_is_kept_in_the_error(shell, monkeypatch):
     assert failure.value.Frame == frame
 
 
-# -- help and display ------------------------------------------------------------------------
+# -- help and display --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -477,86 +673,163 @@ def test_a_replaced_stream_that_nobody_holds_is_let_go(shell):
     until(lambda: gc.collect() >= 0 and table() is None)  # when its view has had the last news
 
 
-# -- %stomp_broker ---------------------------------------------------------------------------
+# -- %stomp ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def started(shell: Any) -> Any:
-    """The embedded broker, started by the magic."""
-    return run(shell, "stomp_broker", "start")
+def known(shell: Any) -> set[str]:
+    """The names of our magics."""
+    names = {name for table in shell.magics_manager.magics.values() for name in table}
+    return {name for name in names if name == "stomp" or name.startswith("stomp_")}
 
 
-def test_the_broker_starts_where_it_is_told_and_may_be_started_again(shell):
-    port = free_port()
-    broker = run(shell, "stomp_broker", f"start --port {port} --websocket 0")
-    assert broker.address == ("127.0.0.1", port)
-    assert broker.urls["ws"] in repr(broker)
-    assert run(shell, "stomp_broker", f"start --port {port} --websocket 0") is broker
-    assert run(shell, "stomp_broker", "start") is broker
-    assert run(shell, "stomp_connect").client.BrokerAddress == broker.address
+def test_the_overview_has_an_example_of_every_magic(shell):
+    overview = run(shell, "stomp")
+    assert overview.columns == ("example", "what it does")
+    examples = [example for example, _ in overview.rows]
+    firsts = [example.split()[0].lstrip("%") for example in examples]
+    assert sorted(firsts) == sorted(known(shell))
+    for text in (repr(overview), overview._repr_html_()):
+        assert all(f"%{name}" in text for name in known(shell))
+    for example, what in overview.rows:
+        assert what.endswith(".")
+        assert example in repr(overview)
 
 
-def test_a_broker_that_runs_is_not_started_otherwise(shell, started):
-    with pytest.raises(STOMPError, match="runs already, with other arguments"):
-        run(shell, "stomp_broker", "start --websocket 0")
-    run(shell, "stomp_broker", "stop")
-    assert not started.running
-    assert "ws" in run(shell, "stomp_broker", "start --websocket 0").urls
+def test_every_example_of_the_overview_runs(shell, monkeypatch, capsys):
+    monkeypatch.setenv("STOMP_PASSCODE", "guest")
+    run_cell(shell, "%stomp_broker start --port 0")
+    port = embedded_broker().address[1]
+    examples = {row[0].split()[0]: row[0] for row in run(shell, "stomp").rows}
+    made = {"%stomp_connect", "%stomp_subscribe", "%stomp_broker", "%stomp_disconnect"}
+    connect = examples["%stomp_connect"].replace("61613", str(port))
+    run_cell(shell, connect)
+    run_cell(shell, examples["%stomp_subscribe"])
+    orders = "/queue/orders --as orders --ack client-individual --no-send-acks"
+    run_cell(shell, f"%stomp_subscribe {orders}")
+    run_cell(shell, "%stomp_send --repeat 3 /queue/orders a\n%stomp_wait orders --n 3")
+    run_cell(shell, "%stomp_send --repeat 100 --receipt /topic/prices a")
+    last = {"%stomp_unsubscribe", *made}
+    for name in [*(name for name in examples if name not in last), "%stomp_unsubscribe"]:
+        run_cell(shell, examples[name])
+    run_cell(shell, examples["%stomp_disconnect"])
+    assert shell.user_ns["prices"].received >= 100
+    run_cell(shell, "%stomp_broker stop")
+    run_cell(shell, examples["%stomp_broker"].replace("15674", "0"))
 
 
-@pytest.mark.parametrize("action", ["status", "destinations", "clients", "faults"])
-def test_a_broker_that_does_not_run_says_so(shell, action):
-    with pytest.raises(UsageError, match="does not run: %stomp_broker start"):
-        run(shell, "stomp_broker", action)
+@pytest.mark.parametrize("kind", ["line", "cell"])
+def test_the_help_of_every_magic_has_what_the_overview_says(shell, capsys, kind):
+    rows = {row[0].split()[0].lstrip("%"): row for row in run(shell, "stomp").rows}
+    for name in known(shell):
+        found = shell.magics_manager.magics[kind].get(name)
+        if found is None:
+            continue
+        shell.run_cell(f"{'%' if kind == 'line' else '%%'}{name}?").raise_error()
+        shown = " ".join(capsys.readouterr().out.split())
+        example, what = rows[name]
+        for words in (what, *example.splitlines(), "The same in Python"):
+            assert words in shown
 
 
-def test_a_start_that_fails_leaves_the_next_one_as_it_would_have_been(shell):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(STOMPError, match="cannot listen on"):
-            run(shell, "stomp_broker", f"start --port {taken.getsockname()[1]}")
-        assert run(shell, "stomp_connect").state == "connected"
+# -- %config StompMagics ---------------------------------------------------------------------
 
 
-def test_the_broker_can_be_looked_into(shell, started, queue):
-    run(shell, "stomp_send", "/queue/q hello")
-    assert received(queue) == ["hello"]
-    status = run(shell, "stomp_broker", "status")
-    assert status[["clients", "received", "delivered"]].values.tolist() == [[1, 1, 1]]
-    destinations = run(shell, "stomp_broker", "destinations")
-    assert destinations["destination"].tolist() == ["/queue/q"]
-    assert run(shell, "stomp_broker", "clients")["subscriptions"].tolist() == [["/queue/q"]]
-    events = run(shell, "stomp_broker", "events")
-    assert events["event"].tolist()[:2] == ["connected", "subscribed"]
-    assert str(events["time"].dtype) == "datetime64[us, UTC]"
+def configure(shell: Any, setting: str) -> None:
+    run_cell(shell, f"%config StompMagics.{setting}")
 
 
-def test_faults_come_and_go(shell, started, queue):
-    assert run(shell, "stomp_broker", "faults --duplicate") == Faults(duplicate=True)
-    run(shell, "stomp_send", "/queue/q twice")
-    assert received(queue, 2) == ["twice"] * 2
-    assert run(shell, "stomp_broker", "faults") == Faults(duplicate=True)
-    assert run(shell, "stomp_broker", "faults --off") == Faults()
-    run(shell, "stomp_send", "/queue/q once")
-    run(shell, "stomp_send", "/queue/q and once")
-    assert received(queue, 4) == ["twice", "twice", "once", "and once"]
+def test_the_configuration_is_what_subscribe_does_where_it_says_nothing_else(shell, subscribed):
+    run(shell, "stomp_connect")
+    for setting in ("ack = 'client'", "max_rows = 7", "max_bytes = 8", "decode = 'json'"):
+        configure(shell, setting)
+    run(shell, "stomp_subscribe", "/topic/t")
+    run(shell, "stomp_subscribe", "/topic/t --ack auto --max-rows 1 --max-bytes 2 --decode text")
+    configured = {"ack_mode": "client", "max_rows": 7, "max_bytes": 8, "decode": "json"}
+    said = {"ack_mode": "auto", "max_rows": 1, "max_bytes": 2, "decode": "text"}
+    assert [arguments for _, arguments in subscribed] == [
+        {**DEFAULTS, **configured},
+        {**DEFAULTS, **said},
+    ]
 
 
-def test_a_client_can_be_dropped(shell, started, queue):
-    run(shell, "stomp_broker", "faults --slow 0.01")
-    on = run(shell, "stomp_broker", "faults --drop --client 1")
-    assert on == Faults(slow=0.01)  # they stay
-    until(lambda: sessions(shell)["s"].state != "connected")
+def test_whether_a_connection_comes_back_is_configured(shell, asked):
+    configure(shell, "reconnect = False")
+    assert asked(shell, "localhost:1")[1] == {**PLAIN, "reconnect": False}
+
+
+def test_without_widgets_a_stream_is_a_plain_table(shell):
+    configure(shell, "widget = False")
+    run(shell, "stomp_connect")
+    stream = run(shell, "stomp_subscribe", "/queue/q --as q")
+    assert set(shell.display_formatter.format(stream)[0]) == {"text/plain", "text/html"}
+
+
+def test_the_timeout_of_wait_is_configured(shell, queue, capsys):
+    configure(shell, "timeout = 0.01")
+    lines = shown_error(shell, capsys, "%stomp_wait q")
+    assert "after 0.01 s" in lines[0]
+
+
+def test_an_expert_may_have_the_stack_of_all_errors(shell, queue, capsys):
+    configure(shell, "short_errors = False")
+    for code in ("%stomp_wait q --timeout 10ms", "%stomp_connect 127.0.0.1:1 --as other"):
+        capsys.readouterr()
+        error = shell.run_cell(code).error_in_exec
+        shown = capsys.readouterr().out
+        assert type(error).__name__ in shown
+        assert "stompy_jupyter/magics.py" in shown
+    configure(shell, "short_errors = True")
+    shown_error(shell, capsys, "%stomp_wait q --timeout 10ms")
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["faults --slow -1", "faults --reorder x", "events --client 1", "start --slow 1", "dance", ""],
+    "setting",
+    [
+        "ack = 'sometimes'",
+        "max_rows = 0",
+        "max_rows = 'many'",
+        "max_bytes = -1",
+        "decode = 'xml'",
+        "timeout = -1",
+        "timeout = 'soon'",
+        "reconnect = 'maybe'",
+        "widget = 3",
+        "short_errors = None",
+        "address = 61613",
+    ],
 )
-def test_what_the_broker_cannot_do_is_a_usage_error(shell, started, line):
-    with pytest.raises(UsageError):
-        run(shell, "stomp_broker", line)
+def test_a_wrong_setting_is_refused_and_changes_nothing(shell, caplog, setting):
+    magics = shell.magics_manager.registry["StompMagics"]
+    before = magics.trait_values(config=True)
+    shell.run_cell(f"%config StompMagics.{setting}")
+    assert magics.trait_values(config=True) == before
+    assert setting.partition(" ")[0] in caplog.text
 
 
-def test_faults_with_an_unknown_client_are_an_error(shell, started):
-    with pytest.raises(STOMPError, match="no client '9'"):
-        run(shell, "stomp_broker", "faults --slow 1 --client 9")
+def test_the_configuration_lists_what_there_is(shell, capsys):
+    run_cell(shell, "%config StompMagics")
+    shown = capsys.readouterr().out
+    magics = shell.magics_manager.registry["StompMagics"]
+    for name, trait in magics.traits(config=True).items():
+        assert f"StompMagics.{name}=" in shown
+        assert trait.help
+        assert trait.help.split()[0] in shown
+
+
+def test_a_configuration_file_sets_what_the_magics_start_with(bare_shell, nothing_left):
+    bare_shell.config.StompMagics.max_rows = 3
+    bare_shell.config.StompMagics.short_errors = False
+    bare_shell.config.StompMagics.address = "localhost:1"
+    try:
+        bare_shell.run_line_magic("load_ext", "stompy_jupyter")
+        magics = bare_shell.magics_manager.registry["StompMagics"]
+        assert (magics.max_rows, magics.address) == (3, "localhost:1")
+        assert magics.notebook.short_errors is False
+    finally:
+        bare_shell.run_line_magic("unload_ext", "stompy_jupyter")
+
+
+def test_what_was_configured_outlives_a_reload(shell):
+    configure(shell, "max_rows = 7")
+    shell.run_line_magic("reload_ext", "stompy_jupyter")
+    assert shell.magics_manager.registry["StompMagics"].max_rows == 7

@@ -1,0 +1,172 @@
+"""Notebook: the sessions of one notebook, their views, and the variables that name them."""
+
+from __future__ import annotations
+
+import getpass
+import keyword
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from IPython.core.error import StdinNotImplementedError, UsageError
+
+from stompy_jupyter.session import StompSession
+from stompy_jupyter.stream import FrameStream
+from stompy_jupyter.widget import StompWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from stompy import STOMPFrame
+
+    Callback = Callable[[STOMPFrame], object]
+
+DESTINATIONS = 500
+"""How many destinations are remembered for completion."""
+
+
+class Notebook:
+    """What the magics of one notebook have opened, found by name.
+
+    Attributes:
+        sessions: the open sessions by their names, the newest last.
+        destinations: where was sent to or subscribed, the newest last.
+        short_errors: whether errors of magics are shown without their stack.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.sessions: dict[str, StompSession] = {}
+        self.destinations: dict[str, None] = {}
+        self.short_errors = True
+        self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
+        self._plain: WeakSet[FrameStream] = WeakSet()
+        self._callbacks: WeakKeyDictionary[FrameStream, Callback] = WeakKeyDictionary()
+
+    def close(self) -> None:
+        """Disconnect all sessions and end their widgets."""
+        for session in self.sessions.values():
+            session.disconnect()
+        self.sessions.clear()
+        for widget in self._widgets.values():
+            widget.close()
+        self._widgets.clear()
+
+    # -- sessions and streams by name --------------------------------------------------------
+
+    def session(self, name: str | None = None) -> StompSession:
+        """A session by its name or its variable, else the newest.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name is None:
+            if not self.sessions:
+                raise UsageError("no session yet: connect with %stomp_connect")
+            return list(self.sessions.values())[-1]
+        named = {session.name: session for session in self.sessions.values()}
+        found = named.get(name) or self.variable(name)
+        if not isinstance(found, StompSession):
+            raise UsageError(f"{name!r} is no session: %stomp_status lists them")
+        return found
+
+    def forget(self, session: StompSession) -> None:
+        """Forget a session that has ended."""
+        self.sessions = {k: known for k, known in self.sessions.items() if known is not session}
+
+    def streams(self) -> dict[str, FrameStream]:
+        """The streams of all sessions by their names, the newest last."""
+        return {k: v for session in self.sessions.values() for k, v in session.streams.items()}
+
+    def stream(self, name: str | None = None, session: str | None = None) -> FrameStream:
+        """A stream by its name, its destination or its variable, else the newest.
+
+        Raises:
+            UsageError: there is none.
+        """
+        known = self.session(session).streams if session else self.streams()
+        if name is None:
+            if not known:
+                raise UsageError("no stream yet: subscribe with %stomp_subscribe")
+            return list(known.values())[-1]
+        found = known.get(name, self.variable(name))
+        if not isinstance(found, FrameStream):
+            raise UsageError(f"{name!r} is no stream: %stomp_status lists them")
+        return found
+
+    def note(self, destination: str) -> None:
+        """Remember a destination."""
+        self.destinations.pop(destination, None)
+        self.destinations[destination] = None
+        if len(self.destinations) > DESTINATIONS:
+            del self.destinations[next(iter(self.destinations))]
+
+    # -- variables ---------------------------------------------------------------------------
+
+    def variable(self, name: str) -> object:
+        """What the notebook calls by this name, else None."""
+        return self.shell.user_ns.get(name)
+
+    def check_name(self, name: str | None, kind: type, force: bool) -> None:
+        """Refuse a name that is none, or that would overwrite something of another kind.
+
+        Raises:
+            UsageError: it is refused.
+        """
+        if name is None:
+            return
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise UsageError(f"{name!r} cannot be the name of a variable")
+        taken = self.variable(name)
+        if taken is not None and not force and not isinstance(taken, kind):
+            raise UsageError(
+                f"{name} is a variable already, a {type(taken).__name__}: choose another name, or "
+                "overwrite it by --force"
+            )
+
+    def bind(self, name: str | None, value: object) -> None:
+        """Let the notebook call something by this name, if there is one."""
+        if name is not None:
+            self.shell.push({name: value})
+
+    # -- callbacks ---------------------------------------------------------------------------
+
+    def set_callback(self, stream: FrameStream, function: Callback | None, ack: bool) -> None:
+        """Make a function the one that %%stomp_on has given to a stream, in place of the last."""
+        before = self._callbacks.get(stream)
+        if function is not None:
+            self._callbacks[stream] = stream.on_frame(function, ack=ack, instead_of=before)
+        elif before is not None:
+            stream.off_frame(before)
+            del self._callbacks[stream]
+
+    # -- the front end -----------------------------------------------------------------------
+
+    def show(self, stream: FrameStream) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A stream as its live view, with a table beside it for those who cannot show a widget."""
+        texts = {"text/plain": repr(stream), "text/html": stream._repr_html_()}
+        if stream in self._plain:
+            return texts, {}
+        if stream not in self._widgets:
+            self._widgets[stream] = StompWidget(stream.session, stream)
+        data, metadata = self._widgets[stream]._repr_mimebundle_() or ({}, {})
+        return {**data, **texts}, metadata
+
+    def show_plain(self, stream: FrameStream) -> None:
+        """Show a stream without a live view."""
+        self._plain.add(stream)
+
+    def ask_passcode(self, login: str) -> str:
+        """Have the user type a passcode, where the front end can ask.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        try:
+            return getpass.getpass(f"Passcode of {login}: ")
+        except (StdinNotImplementedError, EOFError):
+            raise UsageError(
+                f"no passcode for {login}, and nobody here who could be asked: put it into an "
+                "environment variable and say --passcode-env VARIABLE"
+            ) from None
