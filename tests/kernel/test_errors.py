@@ -7,16 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.kernel.conftest import Kernel, Result, running_kernel
+from tests.kernel.conftest import Kernel, Result, on_the_newest
 
 LIMIT = 10.0
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """One kernel for all: an error leaves nothing behind."""
-    with running_kernel(tmp_path_factory.mktemp("errors")) as kernel:
-        yield kernel
 
 
 @contextmanager
@@ -80,6 +73,7 @@ def test_a_closed_port(kernel: Kernel, call: str) -> None:
     assert_helpful(result, f"nothing listens at {address}", "start the broker")
 
 
+@on_the_newest
 def test_a_peer_that_accepts_and_says_nothing(kernel: Kernel) -> None:
     with listener(None) as port:
         result = kernel.run(f"%stomp_connect 127.0.0.1:{port}")
@@ -114,8 +108,37 @@ def test_a_magic_without_a_session_says_so_in_one_line(kernel: Kernel) -> None:
     kernel.ok("%reload_ext stompy_jupyter")
     result = kernel.run("%stomp_subscribe /topic/T")
     assert result.status == "error"
-    [stream] = result.of("stream")
-    assert stream["text"] == "UsageError: no session yet: connect with %stomp_connect\n"
+    assert result.printed == "UsageError: no session yet: connect with %stomp_connect\n"
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "%stomp_wait silence --timeout 0.1",
+        "%stomp_connect one:two:three",
+        "%stomp_subscribe",
+        "silence.wait(1, timeout=0.1)",
+    ],
+)
+def test_cells_that_wait_in_line_behind_one_that_fails_are_not_run(
+    kernel: Kernel, failing: str
+) -> None:
+    kernel.ok("%stomp_connect\n%stomp_subscribe /topic/silence --as silence\nran = []")
+    first = kernel.start("input('until the others are in line')", allow_stdin=True)
+    cells = [failing, "ran.append(1)", "%stomp_send /topic/silence no"]
+    line = [kernel.start(cell) for cell in cells]
+    kernel.answer("")
+    statuses = [kernel.finish(request).status for request in (first, *line)]
+    assert statuses == ["ok", "error", "aborted", "aborted"]
+    assert kernel.ok("ran, silence.received").text == "([], 0)"
+
+
+def test_an_error_of_what_was_called_keeps_its_traceback(kernel: Kernel) -> None:
+    """It says which line of the user's it was; a magic has none."""
+    kernel.ok("%stomp_connect\n%stomp_subscribe /topic/silence --as silence")
+    shown = "\n".join(kernel.run("silence.wait(1, timeout=0.1)").traceback)
+    assert "STOMPTimeout" in shown
+    assert "Traceback" in shown
 
 
 def test_the_kernel_works_on_after_an_error(kernel: Kernel) -> None:

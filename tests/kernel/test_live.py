@@ -1,42 +1,62 @@
-"""What a real kernel does in the background."""
+"""What a session does in a real kernel while cells run, are stopped, wait in line, or none runs."""
 
 import itertools
 import json
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from tests.kernel.conftest import Kernel
+import pytest
 
-FEED = """
-import threading, time
-def feed():
-    for number in range(300):
-        session.send("/topic/T", str(number))
-        time.sleep(0.005)
-feeder = threading.Thread(target=feed)
-feeder.start()
-"""
+from stompy import STOMPClient
+from stompy.broker import Broker
+from tests.kernel.conftest import Kernel, Message, Platform, bare_kernel, on_the_newest
+from tests.unit.waiting import until
 
-
-def windows(messages: list[dict]) -> list[dict]:
-    """What the widgets were told by custom messages."""
-    contents = [m["content"]["data"] for m in messages if m["msg_type"] == "comm_msg"]
-    return [data["content"] for data in contents if data.get("method") == "custom"]
+SUBSCRIBE = "%stomp_subscribe /topic/T --as stream"
 
 
-def test_frames_arrive_and_are_shown_while_a_cell_blocks(kernel: Kernel) -> None:
-    kernel.ok("%stomp_connect --as session")
-    kernel.ok("%stomp_subscribe /topic/T --as stream")
-    result = kernel.ok(FEED + "time.sleep(1); stream.received")
-    assert int(result.text) > 50
-    counts = [window["streams"][0]["received"] for window in windows(result.messages)]
-    assert len(counts) >= 5, "the browser was not kept up to date"
-    assert counts == sorted(counts)
-    assert 0 < counts[-1] <= 300
-    assert kernel.ok("feeder.join(); stream.wait(300, timeout=10)").text == "300"
+def window(message: Message) -> dict[str, Any] | None:
+    """What a message tells a widget, if it tells it anything."""
+    if message["msg_type"] != "comm_msg" or message["content"]["data"]["method"] != "custom":
+        return None
+    content: dict[str, Any] = message["content"]["data"]["content"]
+    return content
 
 
+def windows(messages: list[Message]) -> list[dict[str, Any]]:
+    """What the widgets were told."""
+    return list(filter(None, map(window, messages)))
+
+
+def shows(message: Message, received: int) -> bool:
+    """Whether a message tells a widget that so many frames have come."""
+    told = window(message)
+    return told is not None and told["streams"][0]["received"] == received
+
+
+# -- while cells run ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pause", ["time.sleep(0.01)", "await asyncio.sleep(0.01)"])
+def test_frames_are_filed_and_shown_while_a_cell_blocks_or_awaits(
+    kernel: Kernel, connect: str, sender: STOMPClient, pause: str
+) -> None:
+    kernel.ok(connect)
+    kernel.ok(SUBSCRIBE)
+    cell = kernel.start(
+        f"import asyncio, time\nwhile stream.received < 5: {pause}\nstream.received"
+    )
+    for count in range(1, 6):
+        sender.message("/topic/T", str(count))
+        kernel.published(partial(shows, received=count))
+    assert kernel.finish(cell).text == "5"
+
+
+@on_the_newest
 def test_the_browser_gets_ten_small_messages_a_second_at_the_most(kernel: Kernel) -> None:
     kernel.ok("%stomp_connect --as session")
-    kernel.ok("%stomp_subscribe /topic/T --as stream")
+    kernel.ok(SUBSCRIBE)
     result = kernel.ok(
         "import time\n"
         "end = time.monotonic() + 2\n"
@@ -45,36 +65,118 @@ def test_the_browser_gets_ten_small_messages_a_second_at_the_most(kernel: Kernel
     )
     sent = windows(result.messages)
     assert 5 <= len(sent) <= 25
-    assert max(len(json.dumps(window)) for window in sent) < 128 * 1024
+    assert max(len(json.dumps(told)) for told in sent) < 128 * 1024
 
 
-def test_loading_again_and_unloading_leaves_nothing_behind(kernel: Kernel) -> None:
-    kernel.ok("%load_ext stompy_jupyter")
-    kernel.ok("%stomp_connect\n%stomp_subscribe /topic/T --as stream")
-    kernel.ok("stream")
-    for _ in range(2):
+@pytest.mark.parametrize("wait", ["%stomp_wait stream --n 9", "stream.wait(9)"])
+def test_a_wait_that_is_stopped_ends_at_once_and_the_session_counts_on(
+    kernel: Kernel, connect: str, sender: STOMPClient, wait: str
+) -> None:
+    kernel.ok(f"{connect}\n{SUBSCRIBE}")
+    cell = kernel.start(f"print('begun')\n{wait}")
+    kernel.printed("begun")
+    kernel.interrupt()
+    result = kernel.finish(cell)
+    assert result.seconds < 1
+    assert [error["ename"] for error in result.of("error")] == ["KeyboardInterrupt"]
+    for count in range(9):
+        sender.message("/topic/T", str(count))
+    assert kernel.ok(f"{wait}").text == "9"
+
+
+def test_cells_that_wait_in_line_run_in_order_behind_one_that_waits_for_frames(
+    kernel: Kernel, connect: str, sender: STOMPClient
+) -> None:
+    kernel.ok(f"{connect}\n{SUBSCRIBE}")
+    first = kernel.start("print('begun')\n%stomp_wait stream --n 2")
+    queued = [kernel.start("stream.df['body'].tolist()"), kernel.start("%stomp_wait stream --n 3")]
+    kernel.printed("begun")
+    for body in "abc":
+        sender.message("/topic/T", body)
+    results = [kernel.finish(request) for request in (first, *queued)]
+    assert [result.status for result in results] == ["ok", "ok", "ok"]
+    assert results[1].text.startswith("['a', 'b'")
+    assert results[2].text == "3"
+
+
+# -- coming and going ---------------------------------------------------------------------------
+
+TRACES = """
+import threading
+def traces():
+    shell = get_ipython()
+    return {
+        "magics": {k: sorted(found) for k, found in shell.magics_manager.magics.items()},
+        "configurables": [c for c in shell.configurables if "Stomp" in type(c).__name__],
+        "matchers": [getattr(m, "__qualname__", repr(m)) for m in shell.Completer.matchers],
+        "events": {name: len(found) for name, found in shell.events.callbacks.items()},
+        "shown": len(shell.display_formatter.mimebundle_formatter.type_printers),
+        "transformers": len(shell.input_transformers_cleanup + shell.input_transformers_post),
+        "threads": sorted(t.name for t in threading.enumerate() if "stomp" in t.name),
+    }
+"""
+"""What an extension may leave in IPython."""
+
+
+def test_the_extension_leaves_nothing_behind_however_often_it_comes_and_goes(
+    tmp_path: Path, platform: Platform
+) -> None:
+    with bare_kernel(tmp_path, platform) as kernel:
+        kernel.ok("import stompy_jupyter.magics")  # modules may stay
+        kernel.ok(TRACES + "before = traces()")
+        for _ in range(3):
+            kernel.ok("%load_ext stompy_jupyter\n%load_ext stompy_jupyter")
+            kernel.ok(f"%stomp_connect\n{SUBSCRIBE}")
+            kernel.ok("stream")
+            for _ in range(2):
+                kernel.ok("%reload_ext stompy_jupyter")
+                kernel.ok(f"%stomp_connect\n{SUBSCRIBE}")
+            kernel.ok("%unload_ext stompy_jupyter")
+            assert kernel.ok("{k: v for k, v in traces().items() if v != before[k]}").text == "{}"
+            assert kernel.ok("stream.live").text == "False"
+            assert kernel.run("%stomp_status").status == "error"
         kernel.ok("%reload_ext stompy_jupyter")
-    kernel.ok("%stomp_connect")
-    kernel.ok("%unload_ext stompy_jupyter")
-    threads = "import threading; [t.name for t in threading.enumerate() if 'stomp' in t.name]"
-    assert kernel.ok(threads).text == "[]"
-    assert kernel.run("%stomp_status").status == "error"
-    assert kernel.ok("stream.live").text == "False"
+        kernel.ok("%stomp_connect")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_kernel_that_is_to_end_says_goodbye_to_the_broker_and_ends_by_itself(
+    fresh_kernel: Kernel, broker: Broker, connect: str, restart: bool
+) -> None:
+    already = len(broker.events())
+
+    def events() -> list[tuple[object, object]]:
+        return [(event["event"], event["detail"]) for event in broker.events()[already:]]
+
+    fresh_kernel.ok(f"{connect}\n{SUBSCRIBE}")
+    fresh_kernel.ok("stream")
+    assert fresh_kernel.shut_down(restart) < 3
+    until(lambda: ("disconnected", "DISCONNECT") in events())
+    if restart:
+        fresh_kernel.restart()
+        fresh_kernel.ok("%load_ext stompy_jupyter")
+        assert "connected" in fresh_kernel.ok(connect).text
 
 
 def test_running_a_cell_again_replaces_what_it_made(kernel: Kernel) -> None:
+    count = "sum(t.name.startswith('stomp-reader') for t in threading.enumerate())"
+    kernel.ok("import threading\n%stomp_connect --as session")
+    readers = kernel.ok(count).text
     for _ in range(3):
         kernel.ok("%stomp_connect --as session")
-        kernel.ok("%stomp_subscribe /topic/T --as stream")
-        kernel.ok("%stomp_subscribe /topic/T --as stream")
+        kernel.ok(SUBSCRIBE)
+        kernel.ok(SUBSCRIBE)
     kernel.ok("%stomp_send /topic/T once")
     kernel.ok("%stomp_wait stream --timeout 10")
     kernel.ok("session.send('/topic/T', 'twice')\nstream.wait(2, 10)")
     assert kernel.ok("stream.df['body'].tolist()").text == "['once', 'twice']"
-    readers = "sum(t.name.startswith('stomp-reader') for t in threading.enumerate())"
-    assert kernel.ok(f"import threading; {readers}").text == "1"
+    assert kernel.ok(count).text == readers
 
 
+# -- what is said -------------------------------------------------------------------------------
+
+
+@on_the_newest
 def test_a_body_is_sent_as_it_stands(kernel: Kernel) -> None:
     kernel.ok("%stomp_connect\n%stomp_subscribe /queue/Q --as stream\nx = 1")
     bodies = ['{"a": {"b": "{x}"}, "c": "$x"}', "it's -> --header {{x}}", "two\nlines"]
@@ -87,6 +189,7 @@ def test_a_body_is_sent_as_it_stands(kernel: Kernel) -> None:
     assert kernel.ok("stream.df['k'].tolist()[:3]").text == "['a:b', 'a:b', 'a:b']"
 
 
+@on_the_newest
 def test_the_passcode_is_in_nothing_that_the_kernel_publishes(kernel: Kernel) -> None:
     results = [
         kernel.run(code)
