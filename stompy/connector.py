@@ -31,6 +31,13 @@ class Session(NamedTuple):
     client_id: str | None
 
 
+class _Masked(dict[str, str]):
+    """The headers of CONNECT: a traceback that shows the values of variables has no passcode."""
+
+    def __repr__(self) -> str:
+        return repr({name: "***" if name == "passcode" else self[name] for name in self})
+
+
 class Connector:
     """Connects to the first of several addresses that answers, as often as asked.
 
@@ -70,7 +77,7 @@ class Connector:
         """
         failures: list[STOMPConnectError] = []
         for address, context in zip(self.addresses, self._contexts, strict=True):
-            headers = header_texts(self._connect_headers(address))
+            headers = _Masked(header_texts(self._connect_headers(address)))
             terms = self._terms._replace(context=context)
             try:
                 connected, connection = self._connect_by_either_rule(address, headers, terms)
@@ -93,7 +100,7 @@ class Connector:
         CONNECTED. So a session that is refused, or broken off, when there is a backslash is asked
         for once more, by the other rule; the one that worked comes first the next time.
         """
-        escaped = {name: text.replace("\\", "\\\\") for name, text in headers.items()}
+        escaped = _Masked({n: text.replace("\\", "\\\\") for n, text in headers.items()})
         first, second = (escaped, headers) if self._escapes else (headers, escaped)
         try:
             return connect_one(address, first, terms)

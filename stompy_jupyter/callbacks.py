@@ -83,7 +83,11 @@ class Callback:
         if key in self._shown:
             return
         self._shown.add(key)
-        lines = "".join(traceback.format_exception(type(error), error, trace))
+        render = getattr(error, "_render_traceback_", None)
+        if render is None:
+            lines = "".join(traceback.format_exception(type(error), error, trace))
+        else:  # as a cell shows it, and where it was
+            lines = "\n".join([*traceback.format_tb(trace, limit=1), *render()])
         print(visible_lines(lines), file=sys.stderr, flush=True)
         print("Further ones from there are counted only.", file=sys.stderr, flush=True)
 
@@ -148,19 +152,22 @@ class CallbackThread:
 
     # -- what others ask of it ---------------------------------------------------------------
 
-    def put(self, call: Call) -> None:
-        """Have a call done; waits while the queue is full and the call is still wanted."""
-        size = len(call.frame.Body)
-
-        def settled() -> bool:
-            full = len(self._calls) >= self._max_frames or self._bytes + size > self._max_bytes
-            return self._closed or not (full and self._calls) or not call.wanted
-
+    def expect(self, call: Call) -> None:
+        """Count a call as one to come; it is `put` next."""
         with self._changed:
             self._pending += 1
             call.callback.waiting += 1
+            self._bytes += len(call.frame.Body)
+
+    def put(self, call: Call) -> None:
+        """Have a call done; waits while the queue is full and the call is still wanted."""
+
+        def settled() -> bool:
+            full = len(self._calls) >= self._max_frames or self._bytes > self._max_bytes
+            return self._closed or not (full and self._calls) or not call.wanted
+
+        with self._changed:
             self._changed.wait_for(settled)
-            self._bytes += size
             if self._closed or not call.wanted:
                 self._forget(call)
                 return

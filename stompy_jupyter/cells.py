@@ -28,7 +28,7 @@ def callback_of(
     """A cell as a function of `frame` and `client`.
 
     Whatever else the cell assigns, imports or defines is a variable of the notebook, as in any
-    other cell. ``return`` ends it.
+    other cell. ``return`` ends it. A cell magic in it has the notebook's variables alone.
 
     Args:
         title: what tracebacks call the cell.
@@ -48,7 +48,7 @@ def callback_of(
         raise UsageError("a cell that is called for each frame can neither await nor yield")
     module.body = [ast.FunctionDef(**dict(ast.iter_fields(function)))]
     scope: dict[str, Any] = {}
-    exec(compile(ast.fix_missing_locations(module), title, "exec"), shell.user_ns, scope)
+    exec(_compiled(ast.fix_missing_locations(module), title, "exec"), shell.user_ns, scope)
     made: Callable[[STOMPFrame, STOMPClient], object] = scope["callback"]
     return made
 
@@ -95,10 +95,15 @@ def run(shell: InteractiveShell, cell: str, title: str) -> object:
     __tracebackhide__ = True  # the user looks for a line of the cell
     module = _parsed(shell, cell, title)
     last = module.body.pop() if module.body and isinstance(module.body[-1], ast.Expr) else None
-    exec(compile(module, title, "exec"), shell.user_ns)
+    exec(_compiled(module, title, "exec"), shell.user_ns)
     if not isinstance(last, ast.Expr):
         return None
-    return eval(compile(ast.Expression(last.value), title, "eval"), shell.user_ns)
+    return eval(_compiled(ast.Expression(last.value), title, "eval"), shell.user_ns)
+
+
+def _compiled(tree: ast.Module | ast.Expression, title: str, mode: str) -> Any:
+    """Code that inherits nothing from this module, such as what it imports from the future."""
+    return compile(tree, title, mode, dont_inherit=True)
 
 
 def _parsed(shell: InteractiveShell, cell: str, title: str) -> ast.Module:

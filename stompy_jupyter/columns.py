@@ -38,7 +38,7 @@ _PIECE = 16 * 1024
 _TEXT: Any = pd.StringDtype("pyarrow", na_value=np.nan)
 _UTC_US = pd.DatetimeTZDtype("us", "UTC")
 _UTC_MS = pd.DatetimeTZDtype("ms", "UTC")
-_NAT = int(np.datetime64("NaT").astype(np.int64))
+_NAT = int(np.iinfo(np.int64).min)
 
 # Only what is written in the one canonical way, and loses no digit, is taken for a number.
 _NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"
@@ -303,10 +303,10 @@ class Columns:
         """The values of all bodies, and how many stay text or octets for want of one."""
         values: list[object] = []
         undecoded = 0
-        kinds = [None] * len(batch)  # text is in UTF-8 already
-        if self._decode != "text":
-            kinds = batch.column("content_type").to_pylist()
-        bodies = batch.column("body").cast(pa.large_binary()).to_pylist()
+        bodies = _objects(batch.column("body").cast(pa.large_binary()))
+        kinds = _objects(batch.column("content_type"))
+        if self._decode == "text":  # it is in UTF-8 already
+            kinds[:] = None
         for octets, kind in zip(bodies, kinds, strict=True):
             try:
                 values.append(self._decoder(octets, kind))
@@ -314,6 +314,16 @@ class Columns:
                 values.append(as_text(octets, kind))
                 undecoded += 1
         return values, undecoded
+
+
+def _objects(column: pa.Array) -> np.ndarray:
+    """A column as Python objects, without letting go of the interpreter in between.
+
+    `to_pylist` does at each value, for a moment. That resets the clock of a thread that waits for
+    a turn, so that it may wait as long as the whole takes.
+    """
+    objects: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return objects
 
 
 def _caught_up(known: Growing, column: pa.ChunkedArray, first: int) -> Growing:

@@ -66,13 +66,15 @@ def _clock(moment: datetime) -> str:
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
     """A plain table, everything in it escaped; readable where no widget can run."""
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     return (
         f"<table><caption>{html.escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _cell(text: str) -> str:
+    return f"<td>{html.escape(text).replace(chr(10), '<br>')}</td>"
 
 
 class Listing:

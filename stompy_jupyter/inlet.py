@@ -28,7 +28,7 @@ class Inlet:
     Attributes:
         destination, mode, options: what SUBSCRIBE says.
         send_acks: whether the thread that reads may acknowledge.
-        callbacks: who is called with each frame.
+        callbacks, former: who is called with each frame, and who was.
         paused: whether its subscription has ended for a while.
         over: whether it has ended for good.
         changing: held while it is subscribed or its subscription ended.
@@ -49,6 +49,7 @@ class Inlet:
         self.send_acks = send_acks
         self.options = options
         self.callbacks: tuple[Callback, ...] = ()
+        self.former: tuple[Callback, ...] = ()
         self.paused = False
         self.over = False
         self.changing = threading.RLock()
@@ -57,12 +58,16 @@ class Inlet:
         self._times = 0  # how often what waited was forgotten
         self._stuck = False  # whether a frame was refused that cannot be, and no later ACK may be
 
-    def take(self, frame: STOMPFrame, arrival: int) -> int:
-        """File a message that arrived then (nanoseconds since 1970); returns its number."""
+    def take(self, frame: STOMPFrame, arrival: int, by_callback: bool = False) -> int:
+        """File a message that arrived then (nanoseconds since 1970); returns its number.
+
+        Args:
+            by_callback: whether a callback is going to acknowledge it.
+        """
         number = self.table.append(frame, arrival)
         if self.mode is AckMode.Auto:
             return number
-        if not self.send_acks or self.callback_acks:
+        if by_callback or not self.send_acks:
             self._unanswered[number] = frame
         elif self.answerable(frame):
             with contextlib.suppress(STOMPClosed):  # the broker will send it again

@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, magics_class
 from IPython.core.magic_arguments import argument
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode, observe, validate
 
-from stompy import AckMode, STOMPFrame
+from stompy import AckMode, STOMPAddressError, STOMPFrame
 from stompy.address import parse_addresses
 from stompy_jupyter import cells
 from stompy_jupyter.arguments import (
@@ -91,7 +91,11 @@ class StompMagics(Magics):
     @validate("address")
     def _address_without_passcode(self, proposal: Any) -> str:
         address: str = proposal.value
-        if address and any(known.passcode for known in parse_addresses(address)):
+        try:
+            secret = address and any(known.passcode for known in parse_addresses(address))
+        except STOMPAddressError as error:
+            raise TraitError(str(error)) from error
+        if secret:
             raise TraitError("no passcode in StompMagics.address: set StompMagics.passcode_env")
         return address
 
@@ -157,8 +161,7 @@ class StompMagics(Magics):
             **_given(args, "ca_file", "cert_file", "key_file", "tls"),
             headers=headers_of(args.header),
         )
-        name = args.name or ""
-        sessions = self.notebook.sessions
+        name, sessions = session.name, self.notebook.sessions  # its address, if it has no other
         if name in sessions:  # first, for a broker may allow one connection to a client-id
             sessions.pop(name).disconnect()
         session.connect()
@@ -241,7 +244,9 @@ class StompMagics(Magics):
         """
         args = parse(self.stomp_subscribe, line)
         self.notebook.check_name(args.name, FrameStream, args.force)
-        stream = self.notebook.session(args.on).subscribe(
+        session = self.notebook.session(args.on)
+        session.wait_connected(self.timeout)
+        stream = session.subscribe(
             args.destination,
             name=args.name,
             ack_mode=args.ack or self.ack,
@@ -252,15 +257,25 @@ class StompMagics(Magics):
             headers=headers_of(args.header),
             **_given(args, "prefetch", "selector", "durable"),
         )
-        self.notebook.note(args.destination)
-        self.notebook.bind(args.name, stream)
-        if args.no_widget or not self.widget:
-            self.notebook.show_plain(stream)
-        if args.n is not None or args.span is not None:
-            span = self.timeout if args.span is None else args.span
-            if stream.read(args.n, span) < (args.n or 0) and args.span is None:
-                raise stream.table.too_few(args.n, span)
+        bounded = args.n is not None or args.span is not None
+        try:
+            self.notebook.note(args.destination)
+            self.notebook.bind(args.name, stream)
+            if args.no_widget or not self.widget:
+                self.notebook.show_plain(stream)
+            if bounded:
+                self._read(stream, args.n, args.span)
+        except BaseException:  # an interrupt before it reads
+            if bounded:
+                stream.unsubscribe()
+            raise
         return stream
+
+    def _read(self, stream: FrameStream, n: int | None, span: float | None) -> None:
+        """Receive so much and no more; too little is a failure where no time was named."""
+        limit = self.timeout if span is None else span
+        if stream.read(n, limit) < (n or 0) and span is None:
+            raise stream.table.too_few(n or 0, limit)
 
     @magic(STREAM, ON)
     def stomp_unsubscribe(self, line: str) -> None:
@@ -417,8 +432,9 @@ class StompMagics(Magics):
     def stomp_send(self, line: str, cell: str | None = None) -> Receipt | None:
         """Send a message. Its body is the cell, or the rest of the line, as it stands.
 
-        With `--template` each `{{name}}` in it is the variable of that name; in JSON text is
-        escaped, to stand between quotes. The same in Python: `session.send(destination, body)`.
+        In a line the options come before the destination: all behind that is the body. With
+        `--template` each `{{name}}` in it is the variable of that name; in JSON text is escaped, to
+        stand between quotes. The same in Python: `session.send(destination, body)`.
 
         Example::
 
@@ -441,6 +457,7 @@ class StompMagics(Magics):
             cells.check_json(body)
             headers.setdefault("content-type", "application/json")
         session = self.notebook.session(args.on)
+        session.wait_connected(args.timeout)
         self.notebook.note(args.destination)
         receipts = [
             session.send(args.destination, body, headers=headers, receipt=args.receipt)
@@ -452,15 +469,15 @@ class StompMagics(Magics):
         return receipts[-1]
 
     @magic(
-        argument("--receipt", action="store_true", help="wait until the broker has confirmed"),
+        argument("--no-receipt", action="store_true", help="do not wait for the broker's word"),
         ON,
         kind="cell",
     )
     def stomp_transaction(self, line: str, cell: str) -> object:
         """Run the cell; what it sends and acknowledges takes effect together, or never.
 
-        It commits at the end of the cell, and aborts when the cell raises. The same in Python:
-        `with session.transaction(): …`.
+        It commits at the end of the cell, and waits until the broker has confirmed; it aborts when
+        the cell raises. The same in Python: `with session.transaction(receipt=True): …`.
 
         Example::
 
@@ -471,7 +488,8 @@ class StompMagics(Magics):
         __tracebackhide__ = True
         args = parse(self.stomp_transaction, line)
         session = self.notebook.session(args.on)
-        with session.transaction(receipt=args.receipt):
+        session.wait_connected(self.timeout)
+        with session.transaction(receipt=not args.no_receipt):
             try:
                 return cells.run(self._shell, cell, "<%%stomp_transaction>")
             except BaseException as error:
@@ -494,7 +512,7 @@ class StompMagics(Magics):
         parse(self.stomp_status, line)
         rows = []
         for session in self.notebook.sessions.values():
-            known = {
+            known: dict[str, object] = {
                 "session": visible(session.name),
                 "address": session.address,
                 "state": session.state,
@@ -502,10 +520,11 @@ class StompMagics(Magics):
                 "sent": session.sent,
             }
             streams = [_stream_status(stream) for stream in session.streams.values()]
-            rows += [{**known, **status} for status in streams or [{}]]
+            error = {"error": visible(session.last_error and session.last_error.Message)}
+            rows += [{**known, **status, **error} for status in streams or [{}]]
         columns = ["session", "address", "state", "reconnects", "sent"]
         counts = ["received", "dropped", "unacknowledged", "callback_errors"]
-        columns += ["stream", "destination", "ack", "now", *counts]
+        columns += ["stream", "destination", "ack", "now", *counts, "error"]
         status = pd.DataFrame(rows, columns=columns)
         return status.astype(dict.fromkeys(["reconnects", "sent", *counts], "Int64"))
 
@@ -571,7 +590,12 @@ def _help(description: str) -> tuple[str, str]:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, completion, and how streams and frames are shown."""
-    magics = StompMagics(shell)
+    before = list(shell.configurables)
+    try:
+        magics = StompMagics(shell)
+    except TraitError:  # the configuration has a wrong value
+        shell.configurables[:] = before
+        raise
     shell.register_magics(magics, StompBrokerMagics(shell, magics.notebook))
     magics.completion.register(shell)
     formatter = shell.display_formatter

@@ -117,14 +117,19 @@ class Reader:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        while self._untold:
-            state = self._untold.popleft()
+        with contextlib.suppress(IndexError):  # another thread may tell of them, too
+            while True:
+                self._tell_of(self._untold.popleft())
+
+    def _tell_of(self, state: ClientState | None) -> None:
+        try:
             try:
                 self._on_change()
+            finally:
                 if state is not None and self._told is not None:
                     self._told(self.client, state)
-            except Exception:  # an observer's failure is no failure of the connection
-                _log.exception("an observer of %s failed", self.client)
+        except Exception:  # an observer's failure is no failure of the connection
+            _log.exception("an observer of %s failed", self.client)
 
     @property
     def _is_filing(self) -> bool:
@@ -144,17 +149,13 @@ class Reader:
     def _reopened(self, inlet: Inlet) -> bool:
         """Whether its subscription is there; one that was about to end goes on if it can."""
         with self._filing:
-            open_ones = [
-                (sub_id, route)
-                for sub_id, route in self._routes.items()
-                if route.inlet is inlet and not route.said
-            ]
-            for _, route in open_ones:
+            routes = self._open_routes(inlet)
+            for _, route in routes:
                 route.closing = route.passed
-        for sub_id, route in open_ones:
+        for sub_id, route in routes:
             if route.passed:
-                self._unsubscribe(sub_id, route)
-        return any(not route.said for _, route in open_ones)
+                self._say_unsubscribe(sub_id, route)
+        return any(not route.said for _, route in routes)
 
     def _subscribe(self, inlet: Inlet) -> None:
         durable = inlet.options.get("durable")
@@ -172,7 +173,10 @@ class Reader:
                 inlet.destination, inlet.mode, send_acks=False, id=given, **inlet.options
             )
         except BaseException:
-            self._end(sub_id, route)
+            if sub_id in self.client.subscriptions:  # an interrupt, behind SUBSCRIBE
+                self._say_unsubscribe(sub_id, route)
+            else:
+                self._end(sub_id, route)
             raise
 
     def pause(self, inlet: Inlet) -> None:
@@ -193,42 +197,52 @@ class Reader:
         self._close(inlet)
 
     def _close(self, inlet: Inlet) -> None:
-        later = inlet.callback_acks and self._callbacks.postpone(lambda: self._close_now(inlet))
-        if later:
-            with self._filing:
-                for route in self._routes.values():
-                    route.closing |= route.inlet is inlet
-        else:
-            self._close_now(inlet)
-
-    def _close_now(self, inlet: Inlet) -> None:
-        with inlet.changing:
-            if inlet.paused or inlet.over:  # it may go on by now
-                for sub_id, route in list(self._routes.items()):
-                    if route.inlet is inlet and not route.said:
-                        self._unsubscribe(sub_id, route)
-            if inlet.over:
-                inlet.table.end()
-                self._paused.discard(inlet)
-
-    def _unsubscribe(self, sub_id: str, route: _Route) -> None:
         with self._filing:
-            route.closing = True
-        if route.inlet.callback_acks:
-            self._callbacks.wait(time.monotonic() + LEAVE_LIMIT, route.inlet)
+            for _, route in self._open_routes(inlet):
+                route.closing = True
+        if inlet.callback_acks and self._callbacks.postpone(lambda: self._unsubscribe(inlet)):
+            return
+        try:
+            if inlet.callback_acks:
+                self._callbacks.wait(time.monotonic() + LEAVE_LIMIT, inlet)
+        finally:  # also when that is interrupted
+            self._unsubscribe(inlet)
+
+    def _open_routes(self, inlet: Inlet) -> list[tuple[str, _Route]]:
+        """The subscriptions of an inlet whose UNSUBSCRIBE has not gone out; `_filing` is held."""
+        routes = self._routes.items()
+        return [(sub_id, r) for sub_id, r in routes if r.inlet is inlet and not r.said]
+
+    def _unsubscribe(self, inlet: Inlet) -> None:
+        """Send UNSUBSCRIBE, unless the inlet is to go on by now, and wait for the receipt."""
+        said: list[_Route] = []
+        with inlet.changing:
+            if inlet.paused or inlet.over:
+                with self._filing:
+                    routes = self._open_routes(inlet)
+                said = [self._say_unsubscribe(*named) for named in routes]
+        # Where it would be a wait for oneself, there is none.
+        if threading.current_thread() is not self._thread and not self._callbacks.is_current:
+            deadline = time.monotonic() + LEAVE_LIMIT
+            for route in said:
+                route.ended.wait(max(0.0, deadline - time.monotonic()))
+        if inlet.over:
+            inlet.table.end()
+            self._paused.discard(inlet)
+
+    def _say_unsubscribe(self, sub_id: str, route: _Route) -> _Route:
+        route.said = True
         route.inlet.forget()
         self._callbacks.wake()
         receipt = f"unsubscribed-{sub_id}-{next(self._numbers)}"
         self._ending[receipt] = sub_id, route
-        route.said = True
         try:
             asked = self.client.unsubscribe(sub_id, receipt=receipt)
         except STOMPClosed:  # then it has ended with the connection
             asked = None
         if asked is None:
             self._end(sub_id, route)
-        elif threading.current_thread() is not self._thread and not self._callbacks.is_current:
-            route.ended.wait(LEAVE_LIMIT)  # there it would be a wait for oneself
+        return route
 
     def _end(self, sub_id: str, route: _Route) -> None:
         """All that comes by a subscription has come."""
@@ -246,13 +260,14 @@ class Reader:
             for route in self._routes.values():
                 route.closing = True
             self._filing.release()
-        self._callbacks.wait(time.monotonic() + LEAVE_LIMIT)
+        deadline = time.monotonic() + LEAVE_LIMIT
+        self._callbacks.wait(deadline)
         self._callbacks.cancel()
         connecting = self._lost  # an attempt that has begun is not cut short, and not waited for
         self.client.disconnect()
         if threading.current_thread() is not self._thread and not connecting:
             self._thread.join(LEAVE_LIMIT)
-        self._callbacks.join(LEAVE_LIMIT)
+        self._callbacks.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         failure: STOMPError | None = None
@@ -311,5 +326,10 @@ class Reader:
         if route.closing and inlet.mode is not AckMode.Auto:
             route.passed = True
             return []
-        number = inlet.take(frame, arrival)
-        return [Call(inlet, number, frame, callback, callback.acks) for callback in inlet.callbacks]
+        callbacks = [(callback, callback.acks) for callback in inlet.callbacks]
+        by_callback = any(acks for _, acks in callbacks)
+        number = inlet.take(frame, arrival, by_callback)
+        calls = [Call(inlet, number, frame, callback, acks) for callback, acks in callbacks]
+        for call in calls:
+            self._callbacks.expect(call)  # here, so that who leaves knows of it
+        return calls

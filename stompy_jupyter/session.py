@@ -6,12 +6,13 @@ import contextlib
 import html
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from traitlets import HasTraits, Instance, Unicode
 
-from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError
+from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError, STOMPTimeout
 from stompy.address import parse_addresses
 from stompy.dialect import dialect_of
 from stompy_jupyter.display import visible
@@ -19,7 +20,7 @@ from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.inlet import Inlet
 from stompy_jupyter.reader import Reader
 from stompy_jupyter.stream import FrameStream
-from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, FrameTable
+from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, WAIT_SLICE, FrameTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,8 @@ class StompSession(HasTraits):
         given = address if address is not None else os.environ.get("STOMPY_URL") or None
         self._addresses = parse_addresses(given) if given is not None else None
         self._arguments = {"reconnect": True, **connect_arguments}
+        if isinstance(passcode := connect_arguments.get("passcode"), str):
+            self._arguments["passcode"] = _Secret(passcode)
         self._reader: Reader | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         self._streams: dict[str, FrameStream] = {}
@@ -103,6 +106,32 @@ class StompSession(HasTraits):
             # a goodbye without waiting, since the garbage collector may be who says it.
             self._finalizer = weakref.finalize(self, reader.client.disconnect, timeout=0)
         return self
+
+    def wait_connected(self, timeout: float | None = 30.0) -> None:
+        """Wait until a connection that was lost is back. Returns at once when it is there.
+
+        Args:
+            timeout: seconds to wait at the most; None waits as long as it is tried.
+
+        Raises:
+            STOMPTimeout: it is not back in time.
+            STOMPClosed: it does not come back, or was never there.
+        """
+        changed = threading.Event()
+        self.observe(wake := lambda _: changed.set(), "state")
+        try:
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while self.state == "reconnecting":
+                left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    raise STOMPTimeout(
+                        f"the connection to {self.address} is not back after {timeout:g} s",
+                        hint="it is tried on; session.state says when it is back",
+                    )
+                changed.wait(min(left, WAIT_SLICE))
+        finally:
+            self.unobserve(wake, "state")
+        self._live()
 
     def disconnect(self) -> None:
         """Say goodbye and close; the streams keep what they have received. Twice is fine.
@@ -314,6 +343,13 @@ class StompSession(HasTraits):
     def _repr_html_(self) -> str:
         error = f"<br>{html.escape(visible(self.last_error.Message))}" if self.last_error else ""
         return f"<code>{html.escape(repr(self))}</code>{error}"
+
+
+class _Secret(str):
+    """A passcode that a traceback with the values of all arguments does not show."""
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def _note(ref: weakref.ref[StompSession], reader: Reader) -> None:

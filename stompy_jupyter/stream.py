@@ -117,7 +117,7 @@ class FrameStream:
         that have ended, the ``callback_errors`` among them, and the frames ``waiting`` for one;
         bodies ``undecoded``.
         """
-        callbacks = self._inlet.callbacks
+        callbacks = self._inlet.callbacks + self._inlet.former
         return {
             "received": self.received,
             "kept": len(self),
@@ -238,6 +238,7 @@ class FrameStream:
             The function, so that this is a decorator.
 
         Raises:
+            STOMPClosed: the stream has ended.
             STOMPError: `ack` where nothing is to be acknowledged, or where a callback does it.
 
         Example:
@@ -245,6 +246,8 @@ class FrameStream:
             ... def show(frame):
             ...     print(frame.text)
         """
+        if not self.live:
+            raise STOMPClosed(f"the stream {self.name} has ended", hint="subscribe again")
         before = [c for c in self._inlet.callbacks if c.function == instead_of]
         if ack:
             self._check_ack(before)
@@ -268,9 +271,10 @@ class FrameStream:
 
         Those that it was to acknowledge are `unacknowledged`. Does nothing when it is not called.
         """
-        for callback in self._inlet.callbacks:
-            if callback.function == function:
-                callback.active = False
+        ended = tuple(c for c in self._inlet.callbacks if c.function == function)
+        for callback in ended:
+            callback.active = False
+        self._inlet.former += ended
         self._inlet.callbacks = tuple(c for c in self._inlet.callbacks if c.active)
 
     # -- acknowledging -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ no harm, and the rate of the stream does not matter. A page that is loaded later
 from __future__ import annotations
 
 import pathlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -83,8 +84,7 @@ class StompWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget off the page and stop updating it."""
-        publisher.remove(self)
-        self._let_go(self.window())
+        self._let_go({} if sys.is_finalizing() else self.window())  # no table is read at the end
         super().close()
 
     def _let_go(self, window: dict[str, Any]) -> None:
@@ -92,6 +92,7 @@ class StompWidget(anywidget.AnyWidget):
         self._final = window
         self._session = None
         self._chosen = ()
+        publisher.remove(self)
 
 
 def _stream_window(stream: FrameStream) -> dict[str, Any]:

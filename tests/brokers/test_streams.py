@@ -200,16 +200,20 @@ def test_prefetch_bounds_what_is_not_acknowledged(session: StompSession, queue: 
 # -- the end, and a pause --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("broker", ["embedded", "activemq"])
 def test_a_queue_that_is_left_in_the_middle_of_a_burst_loses_nothing(
-    session: StompSession, server: Server, queue: str
+    request: pytest.FixtureRequest, broker: str, queue: str
 ) -> None:
-    stream = session.subscribe(queue)
-    with stompy.connect(server.address, **server.arguments) as other:
+    server: Server = request.getfixturevalue(f"{broker}_server")
+    with (
+        StompSession(server.address) as session,
+        stompy.connect(server.address) as other,
+    ):
+        stream = session.subscribe(queue)
         for number in range(1000):
             other.message(queue, str(number))
         stream.wait(10, WAIT)
         stream.unsubscribe()
-    session.disconnect()
     assert sorted([*stream.df["body"], *left_in(server, queue)], key=int) == numbers(1000)
 
 

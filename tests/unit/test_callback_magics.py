@@ -404,3 +404,13 @@ def test_the_status_counts_what_waits_for_an_answer(shell, manual):
     status = run(shell, "stomp_status").set_index("stream")
     assert status.loc["manual", "unacknowledged"] == 3
     assert status.loc["q", "unacknowledged"] == 0
+
+
+def test_a_magic_that_fails_in_a_callback_shows_its_few_lines(shell, queue, capsys):
+    shell.run_cell_magic("stomp_on", "q", "%stomp_wait q --n 99 --timeout 10ms\n")
+    run(shell, "stomp_send", "/queue/q a")
+    called(queue)
+    shown = capsys.readouterr().err
+    assert "STOMPTimeout: 1 of 99 frames had come after 0.01 s" in shown
+    assert "%stomp_wait q" in shown or "stomp_wait" in shown
+    assert "stompy_jupyter/" not in shown

@@ -131,6 +131,7 @@ class Desk:
     def put(self, *bodies: str) -> None:
         for body in bodies:
             call = Call(self.inlet, 0, frame_of(body), self.callback, self.callback.acks)
+            self.thread.expect(call)
             self.thread.put(call)
 
     @property

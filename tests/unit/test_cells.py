@@ -485,3 +485,9 @@ def test_json_that_is_nested_too_deeply_is_refused():
 def test_a_number_that_python_does_not_read_is_refused():
     with pytest.raises(UsageError, match=r"JSON that cannot be read: .*4300 digits"):
         check_json("1" * 5000)
+
+
+def test_annotations_in_a_callback_are_those_of_any_cell(shell):
+    names = call(shell, "class x:\n    y: int = 1\ndef f(a: int): pass")
+    assert names["x"].__annotations__ == {"y": int}
+    assert names["f"].__annotations__ == {"a": int}

@@ -1,6 +1,9 @@
 """%load_ext, %reload_ext and %unload_ext of stompy_jupyter."""
 
 import gc
+import subprocess
+import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -9,8 +12,9 @@ from stompy import STOMPFrame
 from stompy.broker import Broker
 from stompy_jupyter import FrameStream, StompSession, StompWidget
 from stompy_jupyter.embedded import embedded_broker
+from stompy_jupyter.publisher import publisher
 from tests.unit.conftest import our_threads
-from tests.unit.shells import called
+from tests.unit.shells import called, run
 from tests.unit.waiting import until
 
 LINE = """
@@ -218,3 +222,34 @@ def test_lazy_magics_load_it_when_they_are_used(bare_shell, nothing_left):
     finally:
         del manager.lazy_magics["stomp_connect"]
         bare_shell.run_line_magic("unload_ext", "stompy_jupyter")
+
+
+def test_a_shell_that_ends_says_nothing(tmp_path):
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        f"ip = InteractiveShell(ipython_dir={str(tmp_path)!r})\n"
+        "ip.run_cell('%load_ext stompy_jupyter')\n"
+        "ip.run_cell('%stomp_connect')\n"
+        "ip.run_cell('%stomp_subscribe /queue/q --as q')\n"
+        "ip.run_cell('%stomp_send /queue/q a')\n"
+        "ip.run_cell('%stomp_wait q')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_unloading_ends_the_publisher_also_of_a_view_whose_stream_is_gone(shell):
+    run(shell, "stomp_connect", "--as s")
+    shell.display_formatter.format(run(shell, "stomp_subscribe", "/queue/q --as q"))
+    replaced = weakref.ref(shell.user_ns["q"])
+    run(shell, "stomp_subscribe", "/queue/q --as q")
+    until(lambda: gc.collect() >= 0 and replaced() is None)
+    shell.run_line_magic("unload_ext", "stompy_jupyter")
+    assert our_threads() == []
+
+
+def test_the_publisher_forgets_a_view_that_has_had_its_last_news(shell):
+    run(shell, "stomp_connect", "--as s")
+    shell.display_formatter.format(run(shell, "stomp_subscribe", "/queue/q --as q"))
+    run(shell, "stomp_unsubscribe", "q")
+    until(lambda: not publisher._sources, 2)

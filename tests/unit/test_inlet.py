@@ -48,7 +48,7 @@ def inlet_of(mode: str = "client-individual", send_acks: bool = False) -> Any:
 def take(inlet: Inlet, *bodies: str) -> list[STOMPFrame]:
     frames = [STOMPFrame("MESSAGE", {"destination": "/queue/q"}, body) for body in bodies]
     for frame in frames:
-        inlet.take(frame, 0)
+        inlet.take(frame, 0, inlet.callback_acks)
     return frames
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import traitlets
 from IPython.core.error import UsageError
 
 import stompy
@@ -509,8 +510,8 @@ def test_the_status_has_a_row_for_each_stream(shell, queue):
     run(shell, "stomp_pause", "/topic/t")
     rows = run(shell, "stomp_status").drop(columns=["session", "address", "state"])
     assert rows.to_dict("split")["data"] == [
-        [0, 1, "q", "/queue/q", "auto", "live", 1, 0, 0, 0],
-        [0, 1, "/topic/t", "/topic/t", "client", "paused", 0, 0, 0, 0],
+        [0, 1, "q", "/queue/q", "auto", "live", 1, 0, 0, 0, ""],
+        [0, 1, "/topic/t", "/topic/t", "client", "paused", 0, 0, 0, 0, ""],
     ]
     known = run(shell, "stomp_status")[["session", "address", "state"]].drop_duplicates()
     assert known.values.tolist() == [["s", address, "connected"]]
@@ -833,3 +834,43 @@ def test_what_was_configured_outlives_a_reload(shell):
     configure(shell, "max_rows = 7")
     shell.run_line_magic("reload_ext", "stompy_jupyter")
     assert shell.magics_manager.registry["StompMagics"].max_rows == 7
+
+
+def test_a_magic_that_reads_and_is_interrupted_before_it_waits_leaves_no_subscription(
+    broker, shell, monkeypatch
+):
+    magics = shell.magics_manager.registry["StompMagics"]
+    shell.run_line_magic("stomp_connect", "{}:{}".format(*broker.address))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(magics.notebook, "bind", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shell.run_line_magic("stomp_subscribe", "/queue/q --as rows --n 5 --for 30s")
+    until(lambda: "subscribed" in [event["event"] for event in broker.events()])
+    until(lambda: not any(client["subscriptions"] for client in broker.clients()))
+
+
+def test_a_configured_address_that_is_none_is_not_kept(shell, capsys):
+    magics = shell.magics_manager.registry["StompMagics"]
+    shell.run_cell("%config StompMagics.address = 'a:b:c'")
+    assert magics.address == ""
+
+
+def test_a_load_that_fails_leaves_nothing_behind(bare_shell, nothing_left):
+    before = list(bare_shell.configurables)
+    bare_shell.config.StompMagics.max_rows = 0
+    try:
+        with pytest.raises(traitlets.TraitError):
+            bare_shell.run_line_magic("load_ext", "stompy_jupyter")
+        assert bare_shell.configurables == before
+    finally:
+        del bare_shell.config.StompMagics["max_rows"]
+        bare_shell.configurables[:] = before
+
+
+def test_the_examples_of_the_overview_keep_their_lines_in_html(shell):
+    shown = run(shell, "stomp")._repr_html_()
+    assert "%%stomp_on prices\nprint(" not in shown
+    assert "%%stomp_on prices<br>print(" in shown

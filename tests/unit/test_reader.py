@@ -976,3 +976,112 @@ def test_a_program_that_ends_says_goodbye_and_ends_at_once(callback, last, code)
     assert took < 1.5
     assert peer.frames[-1].command == "DISCONNECT"
     assert "ZeroDivisionError" in errors if last == "1 / 0" else errors == ""
+
+
+# -- what two do at once, and interrupts ------------------------------------------------------
+
+
+def test_a_function_that_takes_the_place_of_another_while_a_frame_is_filed_gets_it(
+    session, monkeypatch
+):
+    stream = session.subscribe("/queue/q", ack_mode="client-individual")
+    before, bodies = [], []
+
+    def first(frame):
+        before.append(frame.text)
+
+    stream.on_frame(first)
+    ack = session.client.ack
+
+    def late(frame, *args, **kwargs):
+        stream.on_frame(lambda frame: bodies.append(frame.text), ack=True, instead_of=first)
+        return ack(frame, *args, **kwargs)
+
+    monkeypatch.setattr(session.client, "ack", late)
+    session.send("/queue/q", "a")
+    until(lambda: before + bodies == ["a"], 1)
+
+
+def test_two_threads_that_tell_do_not_fail(session):
+    reader = session._reader
+    reader._on_change = lambda: None
+    errors = []
+
+    def tell():
+        try:
+            for _ in range(20000):
+                reader._tell()
+        except IndexError as error:
+            errors.append(error)
+
+    old = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with Background(tell), Background(tell), Background(tell):
+            pass
+    finally:
+        sys.setswitchinterval(old)
+    assert errors == []
+
+
+def test_a_callback_that_pauses_while_a_cell_does_is_no_wait_for_each_other(session, other):
+    stream = session.subscribe("/queue/q", ack_mode="client-individual")
+    entered, go = threading.Event(), threading.Event()
+
+    def pause(frame):
+        entered.set()
+        go.wait(5)
+        stream.pause()
+
+    stream.on_frame(pause, ack=True)
+    other.message("/queue/q", "a")
+    assert entered.wait(5)
+    began = time.monotonic()
+    with Background(stream.pause):
+        until(lambda: stream.state == "paused")
+        go.set()
+    assert time.monotonic() - began < 1
+
+
+def test_a_replacement_that_was_interrupted_leaves_one_subscription(session, other):
+    stream = session.subscribe("/queue/q", ack_mode="client-individual")
+    gate = Gate()
+    stream.on_frame(gate, ack=True)
+    other.message("/queue/q", "a")
+    gate.reached()
+    main = threading.main_thread().ident
+    threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        session.subscribe("/queue/q", ack_mode="client-individual")
+    gate.open()
+    session.subscribe("/queue/q", ack_mode="client-individual")  # the cell is run again
+    assert len(session.client.subscriptions) == 1
+
+
+def test_a_subscribe_that_is_interrupted_leaves_no_subscription_at_the_broker(
+    broker, session, monkeypatch
+):
+    original = session.client.subscribe
+
+    def interrupted(*args, **kwargs):
+        original(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session.client, "subscribe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.subscribe("/queue/q")
+    until(lambda: "subscribed" in [event["event"] for event in broker.events()])
+    until(lambda: not any(client["subscriptions"] for client in broker.clients()))
+
+
+def test_an_end_waits_for_a_callback_once_and_not_twice(session):
+    stream = session.subscribe("/queue/q")
+    gate = Gate()
+    stream.on_frame(gate)
+    session.send("/queue/q", "one")
+    gate.reached()
+    began = time.monotonic()
+    session.disconnect()
+    took = time.monotonic() - began
+    gate.open()
+    assert took < 3

@@ -282,3 +282,16 @@ def test_a_passcode_is_in_no_stack_that_an_expert_asks_for(
     printed = capsys.readouterr()
     assert "STOMPConnectError" in printed.out
     assert SECRET not in printed.out + printed.err
+
+
+def test_a_verbose_stack_shows_no_passcode(shell, capsys, monkeypatch):
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    shell.magics_manager.registry["StompMagics"].short_errors = False
+    shell.run_cell("%xmode Verbose")
+    try:
+        shell.run_cell("%stomp_connect 127.0.0.1:1 --login me --passcode-env SECRET")
+    finally:
+        shell.run_cell("%xmode Context")
+    shown = capsys.readouterr()
+    assert "STOMPConnectError" in shown.out
+    assert "s3cr3t" not in shown.out + shown.err

@@ -1,6 +1,7 @@
 """%stomp_send and %%stomp_transaction, in a real IPython shell against the embedded broker."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -266,7 +267,7 @@ def test_headers_of_the_frame_itself_cannot_be_made_wrong(shell, queue):
 # -- %%stomp_transaction ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", ["", "--receipt", "--on s", "--on s --receipt"])
+@pytest.mark.parametrize("line", ["", "--no-receipt", "--on s", "--on s --no-receipt"])
 def test_what_a_transaction_sends_comes_together_at_its_end(shell, queue, line):
     shell.user_ns["seen"] = seen = []
     shell.user_ns["look"] = lambda: seen.append(_waiting(shell))
@@ -354,7 +355,7 @@ def test_an_empty_transaction_is_one(shell, queue):
 
 
 def test_a_cell_magic_in_a_transaction_is_part_of_it(shell, queue):
-    run_cell(shell, "%%stomp_transaction --receipt\n%%stomp_send /queue/q\ntwo\nlines\n")
+    run_cell(shell, "%%stomp_transaction\n%%stomp_send /queue/q\ntwo\nlines\n")
     assert received(queue) == ["two\nlines"]
 
 
@@ -383,7 +384,7 @@ def test_acknowledgements_in_a_transaction_take_effect_with_it(shell, commit):
     stream.wait(2, 5)
     cell = "%stomp_ack orders 0\n%stomp_nack orders 1\n" + ("" if commit else "1 / 0\n")
     try:
-        shell.run_cell_magic("stomp_transaction", "--receipt" if commit else "", cell)
+        shell.run_cell_magic("stomp_transaction", "", cell)
     except ZeroDivisionError:
         assert not commit
     assert [number for number in stream.unacknowledged if number < 2] == ([] if commit else [0, 1])
@@ -410,3 +411,17 @@ def test_a_transaction_whose_connection_is_lost_says_so(shell, broker, capsys):
     assert isinstance(result.error_in_exec, STOMPError)
     assert len(capsys.readouterr().out.splitlines()) <= 3
     assert shell.user_ns["s"].open_transaction is None
+
+
+def test_annotations_in_a_transaction_are_those_of_any_cell(shell, queue):
+    cell = "def f(a: int) -> str: pass\nf.__annotations__"
+    assert run_cell(shell, f"%%stomp_transaction\n{cell}") == {"a": int, "return": str}
+
+
+def test_sending_while_the_broker_is_away_ends_in_its_time(shell, queue, capsys):
+    embedded_broker().stop()
+    until(lambda: queue.session.state == "reconnecting")
+    started = time.monotonic()
+    error = shell.run_cell("%stomp_send --timeout 500ms /queue/q a").error_in_exec
+    assert isinstance(error, STOMPError)
+    assert time.monotonic() - started < 5

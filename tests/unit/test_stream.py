@@ -443,3 +443,16 @@ def test_a_stream_says_whether_it_is_live_paused_or_ended(session):
 def test_an_empty_stream_is_true_all_the_same():
     stream = stream_of()
     assert (bool(stream), len(stream)) == (True, 0)
+
+
+def test_the_numbers_of_a_stream_outlive_the_callback_that_was_taken_off(session):
+    stream = session.subscribe("/queue/q")
+
+    @stream.on_frame
+    def fail(frame):
+        raise ValueError
+
+    session.send("/queue/q", "one")
+    until(lambda: stream.stats["calls"] == 1)
+    stream.off_frame(fail)
+    assert (stream.stats["calls"], stream.stats["callback_errors"]) == (1, 1)
