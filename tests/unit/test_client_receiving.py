@@ -421,3 +421,20 @@ def test_what_recv_raises_has_nothing_of_the_inbox_behind_it() -> None:
             client.recv(TIMEOUT)
         shown = failed.value
         assert shown.__context__ is None or shown.__suppress_context__
+
+
+def test_a_burst_is_all_that_was_read_together_whatever_it_is() -> None:
+    burst = raw("ERROR", "message:a warning") + b"".join(message(b"%d" % n) for n in range(3))
+
+    def script(link: Link) -> None:
+        link.send(burst)
+        link.serve()
+
+    with session(script) as (client, _):
+        frames = client.recv_burst()
+        while len(frames) < 4:
+            frames += client.recv_burst()
+        assert [frame.Command for frame in frames] == ["ERROR", *["MESSAGE"] * 3]
+        assert [frame.Body for frame in frames[1:]] == [b"0", b"1", b"2"]
+        client.disconnect()
+        assert client.recv_burst() == []

@@ -837,7 +837,7 @@ def test_what_was_configured_outlives_a_reload(shell):
 
 
 def test_a_magic_that_reads_and_is_interrupted_before_it_waits_leaves_no_subscription(
-    broker, shell, monkeypatch
+    shell, broker, monkeypatch
 ):
     magics = shell.magics_manager.registry["StompMagics"]
     shell.run_line_magic("stomp_connect", "{}:{}".format(*broker.address))

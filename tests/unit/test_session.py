@@ -600,6 +600,7 @@ def test_a_failure_in_the_reading_thread_ends_the_streams_and_says_why(session, 
         raise RuntimeError("out of order")
 
     monkeypatch.setattr(FrameTable, "append", broken)
+    monkeypatch.setattr(FrameTable, "extend", broken)
     stream = session.subscribe("/topic/t")
     session.send("/topic/t", "a")
     with pytest.raises(STOMPClosed, match="out of order"):
