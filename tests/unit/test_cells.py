@@ -118,9 +118,13 @@ def test_what_a_callback_assigns_is_a_variable_of_the_notebook(shell, cell):
     assert call(shell, cell, body)["x"] == ASSIGNING[cell]
 
 
-@pytest.mark.parametrize("cell", ["type x = int", "def x[T](): pass", "class x[T]: pass"])
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 has brought it")
-def test_what_is_made_with_type_parameters_is_a_variable_of_the_notebook(shell, cell):
+DEFINING = ["def x(): pass", "class x: pass", "async def x(): pass", "import sys as x"]
+if sys.version_info >= (3, 12):  # it has brought type parameters
+    DEFINING += ["type x = int", "def x[T](): pass", "class x[T]: pass"]
+
+
+@pytest.mark.parametrize("cell", DEFINING)
+def test_what_a_callback_defines_is_a_variable_of_the_notebook(shell, cell):
     assert "x" in call(shell, cell)
 
 

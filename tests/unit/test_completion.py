@@ -15,7 +15,8 @@ from IPython.core.completer import context_matcher, provisionalcompleter, rectif
 
 from stompy import STOMPClient, STOMPFrame
 from stompy_jupyter import FrameStream, embedded
-from stompy_jupyter.completion import OF_FRAME, place_of
+from stompy_jupyter.cursor import place_of
+from stompy_jupyter.known import OF_FRAME
 from stompy_jupyter.magics import StompMagics
 from tests.unit.conftest import our_threads
 
