@@ -47,8 +47,8 @@ def called(kernel: Kernel, count: int = 1) -> Result:
 SHOWING = """
 import logging, sys
 from IPython.display import clear_output
-print("printed", frame.text)
-print("complained", frame.text, file=sys.stderr)
+print("printed " + frame.text)
+print("complained " + frame.text, file=sys.stderr)
 logging.warning("logged %s", frame.text)
 display(frame)
 display("before", display_id="x").update("updated " + frame.text)
@@ -64,7 +64,9 @@ SHOWN = [
     ("update_display_data", "updated one"),
     ("clear_output", "false"),
 ]
-"""A callback that shows something in every way there is, and by what messages."""
+"""A callback that shows something in every way there is, and by what messages.
+
+What one print() is given in parts may be published in parts; hence each has one text."""
 
 
 def where_it_is_shown(kernel: Kernel) -> set[str]:
@@ -122,17 +124,17 @@ def test_an_exception_is_shown_once_for_each_place_with_the_line_that_raised_it(
 def test_running_it_again_moves_the_output_to_the_new_cell(
     kernel: Kernel, queue: str, sender: STOMPClient
 ) -> None:
-    before = on(kernel, "print('before:', frame.text)")
+    before = on(kernel, "print('before: ' + frame.text)")
     sender.message(queue, "one")
     assert parent(published(kernel, "stream", "before: one")) == before
-    after = on(kernel, "print('after:', frame.text)")
+    after = on(kernel, "print('after: ' + frame.text)")
     sender.message(queue, "two")
     assert parent(published(kernel, "stream", "after: two")) == after
     called(kernel, 2)
 
 
 def test_off_ends_it(kernel: Kernel, queue: str, sender: STOMPClient) -> None:
-    on(kernel, "print('called with', frame.text)")
+    on(kernel, "print('called with ' + frame.text)")
     sender.message(queue, "one")
     published(kernel, "stream", "called with one")
     kernel.ok("%stomp_on stream --off\nothers = []")
@@ -158,7 +160,7 @@ def test_what_it_assigns_are_the_notebooks_variables(
 def test_a_function_prints_under_the_cell_that_has_given_it_to_the_stream(
     kernel: Kernel, queue: str, sender: STOMPClient
 ) -> None:
-    kernel.ok("def show(frame): print('shown:', frame.text)")
+    kernel.ok("def show(frame): print('shown: ' + frame.text)")
     registering = kernel.start("stream.on_frame(show)")
     kernel.finish(registering)
     kernel.ok("'a later cell'")
