@@ -37,6 +37,7 @@ def callback_of(
         SyntaxError: the cell is no Python.
         UsageError: it awaits or yields, which nobody would wait for.
     """
+    __tracebackhide__ = True  # of a SyntaxError the cell's line is what helps
     module = _parsed(shell, cell, title)
     names = _bound(module, title)
     declared: list[ast.stmt] = [ast.Global(names)] if names else []
@@ -107,6 +108,7 @@ def _compiled(tree: ast.Module | ast.Expression, title: str, mode: str) -> Any:
 
 
 def _parsed(shell: InteractiveShell, cell: str, title: str) -> ast.Module:
+    __tracebackhide__ = True
     source = shell.transform_cell(cell)
     linecache.cache[title] = (len(source), None, source.splitlines(keepends=True), title)
     module: ast.Module = ast.parse(source, title)

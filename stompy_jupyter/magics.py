@@ -359,6 +359,7 @@ class StompMagics(Magics):
 
             %stomp_on prices --off
         """
+        __tracebackhide__ = True
         args = parse(self.stomp_on, line)
         stream = self.notebook.stream(args.stream, args.on)
         if (cell is None) != args.off:

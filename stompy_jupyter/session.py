@@ -129,6 +129,7 @@ class StompSession(HasTraits):
                         hint="it is tried on; session.state says when it is back",
                     )
                 changed.wait(min(left, WAIT_SLICE))
+                changed.clear()
         finally:
             self.unobserve(wake, "state")
         self._live()
@@ -179,7 +180,7 @@ class StompSession(HasTraits):
 
     @property
     def sent(self) -> int:
-        """How many messages `send` has sent."""
+        """How many messages `send` has sent, with those of transactions that aborted."""
         return self._sent
 
     @property

@@ -1085,3 +1085,29 @@ def test_an_end_waits_for_a_callback_once_and_not_twice(session):
     took = time.monotonic() - began
     gate.open()
     assert took < 3
+
+
+# -- waiting for a connection that is coming back ----------------------------------------------
+
+
+def test_a_connection_that_is_there_is_not_waited_for(session):
+    session.wait_connected(0)
+
+
+def test_a_connection_that_comes_back_is_waited_for(session, broker):
+    broker.stop()
+    until(lambda: session.state == "reconnecting")
+    with Background(session.wait_connected), broker:
+        until(lambda: session.state == "connected")
+
+
+def test_a_connection_that_does_not_come_back_in_time_is_a_timeout(session, broker):
+    broker.stop()
+    until(lambda: session.state == "reconnecting")
+    with pytest.raises(STOMPTimeout, match=r"not back after 0\.01 s"):
+        session.wait_connected(0.01)
+
+
+def test_a_connection_that_was_never_there_is_not_waited_for():
+    with pytest.raises(STOMPClosed, match="not connected"):
+        StompSession(("127.0.0.1", 1)).wait_connected()
