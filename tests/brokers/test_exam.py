@@ -413,7 +413,7 @@ def test_11_a_receipt_that_never_comes_is_said_and_the_connection_lives() -> Non
     with session(script) as (client, _):
         receipt = client.message("/queue/Q", b"1", receipt="r1")
         assert receipt is not None
-        with within(1), pytest.raises(STOMPTimeout, match="no receipt 'r1' came in time"):
+        with within(1), pytest.raises(STOMPTimeout, match="no receipt 'r1' came within"):
             receipt.wait(0.1)
         assert receipt.outcome is ReceiptOutcome.Pending
         assert client.Connected

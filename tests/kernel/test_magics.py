@@ -132,7 +132,7 @@ def plain(shown: str) -> str:
 
 # -- the passcode ---------------------------------------------------------------------------------
 
-PASSCODE = "hunter2-very-secret"
+PASSCODE = "swordfish-asked-for"
 
 
 def test_the_passcode_that_is_asked_for_reaches_the_broker_and_nothing_else(
@@ -156,7 +156,7 @@ def test_the_passcode_that_is_asked_for_reaches_the_broker_and_nothing_else(
         request = kernel.client.history(raw=True, output=True, hist_access_type="tail", n=100)
         said = [result.messages for result in results], [result.reply for result in results]
         assert "--login me" in json.dumps(said, default=str)
-        assert "hunter2" not in json.dumps([said, kernel.reply(request)], default=str)
+        assert "swordfish" not in json.dumps([said, kernel.reply(request)], default=str)
 
 
 def test_where_nobody_can_be_asked_one_line_says_how_else_to_give_a_passcode(

@@ -139,7 +139,7 @@ def test_a_run_with_parameters_needs_nobody_and_ends_by_itself(tmp_path: Path) -
         "price = 2.5",
         "%%stomp_send /queue/orders --json --template --receipt\n"
         '{"price": {{price}}, "count": {{count}}}',
-        "%%stomp_transaction --receipt\n"
+        "%%stomp_transaction\n"
         "for number in range(count):\n"
         "    session.send('/queue/orders', f'{{\"price\": {number}}}')",
         "%stomp_wait done --n 4 --timeout 10s\n%stomp_subscribe /queue/DLQ.orders --as dead\n"

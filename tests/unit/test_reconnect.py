@@ -170,7 +170,7 @@ def test_a_send_brings_the_connection_back() -> None:
 
 
 def test_what_was_received_before_the_loss_outlives_that_a_sender_brings_it_back() -> None:
-    script = [breaks_off(*(message(b"%d" % n) for n in range(3))), serves(message(b"3"))]
+    script = [breaks_off(b"".join(message(b"%d" % n) for n in range(3))), serves(message(b"3"))]
     with client_of(*script) as (client, _, states):
         assert client._connection is not None
         until(lambda: client._connection.notice_end() or len(client._connection.inbox) == 3)
