@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from stompy import AckMode, STOMPClosed, STOMPError
 
@@ -31,6 +31,8 @@ class Inlet:
         callbacks, former: who is called with each frame, and who was.
         paused: whether its subscription has ended for a while.
         over: whether it has ended for good.
+        answered: set when the broker has confirmed or refused SUBSCRIBE.
+        refused: whether it has refused it.
         changing: held while it is subscribed or its subscription ended.
     """
 
@@ -52,6 +54,8 @@ class Inlet:
         self.former: tuple[Callback, ...] = ()
         self.paused = False
         self.over = False
+        self.answered = threading.Event()
+        self.refused = False
         self.changing = threading.RLock()
         self._client = client
         self._unanswered: dict[int, STOMPFrame] = {}
@@ -124,10 +128,7 @@ class Inlet:
         """
         frame = self._unanswered.get(number)
         if frame is None:
-            raise STOMPError(
-                f"frame {number} of {self.destination} does not wait for an answer",
-                hint="the numbers of those that do are in stream.unacknowledged",
-            )
+            self.refuse(number)
         say = self._client.ack if command == "ACK" else self._client.nack
         with contextlib.suppress(STOMPClosed):  # then the broker will send it again
             say(frame, transaction=transaction, warn=False)
@@ -142,6 +143,13 @@ class Inlet:
                 self._unanswered.update(answered)
 
         return take_back
+
+    def refuse(self, number: int) -> NoReturn:
+        """Say that a frame does not wait for an answer."""
+        raise STOMPError(
+            f"frame {number} of {self.destination} does not wait for an answer",
+            hint="the numbers of those that do are in stream.unacknowledged",
+        )
 
     def settle(self, number: int, good: bool) -> None:
         """Answer for a callback that has returned, or raised, unless it has answered itself."""

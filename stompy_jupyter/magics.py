@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from stompy import Receipt
 
 
+CONFIRM_LIMIT = 1.0
+"""Seconds that %stomp_subscribe waits for the broker's word: some never give it."""
+
+
 @magics_class
 class StompMagics(Magics):
     """The magics; what they do where a line says nothing else is for `%config StompMagics`."""
@@ -263,6 +267,7 @@ class StompMagics(Magics):
             self.notebook.bind(args.name, stream)
             if args.no_widget or not self.widget:
                 self.notebook.show_plain(stream)
+            stream.confirm(CONFIRM_LIMIT)
             if bounded:
                 self._read(stream, args.n, args.span)
         except BaseException:  # an interrupt before it reads
@@ -366,7 +371,7 @@ class StompMagics(Magics):
             raise UsageError("write %%stomp_on above a cell, or %stomp_on NAME --off")
         function = None
         if cell is not None:
-            called = cells.callback_of(self._shell, cell, f"<%%stomp_on {visible(stream.name)}>")
+            called = cells.callback_of(self._shell, cell, self.notebook.title(stream))
             client = stream.session.client
             function = lambda frame: called(frame, client)  # noqa: E731
         self.notebook.set_callback(stream, function, ack=args.ack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import getpass
 import keyword
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
+from stompy_jupyter.display import visible
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.widget import StompWidget
@@ -42,6 +44,7 @@ class Notebook:
         self.short_errors = True
         self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
         self._plain: WeakSet[FrameStream] = WeakSet()
+        self._titles: dict[str, int] = {}
         self._callbacks: WeakKeyDictionary[FrameStream, Callback] = WeakKeyDictionary()
 
     def close(self) -> None:
@@ -80,7 +83,7 @@ class Notebook:
         return {k: v for session in self.sessions.values() for k, v in session.streams.items()}
 
     def stream(self, name: str | None = None, session: str | None = None) -> FrameStream:
-        """A stream by its name, its destination or its variable, else the newest.
+        """A stream by its variable, its name or its destination, else the newest.
 
         Raises:
             UsageError: there is none.
@@ -90,10 +93,14 @@ class Notebook:
             if not known:
                 raise UsageError("no stream yet: subscribe with %stomp_subscribe")
             return list(known.values())[-1]
-        found = known.get(name, self.variable(name))
-        if not isinstance(found, FrameStream):
+        variable = self.variable(name)
+        if session is None and isinstance(variable, FrameStream):  # what the notebook calls so
+            return variable
+        if name not in known:
             raise UsageError(f"{name!r} is no stream: %stomp_status lists them")
-        return found
+        if session is None and sum(name in s.streams for s in self.sessions.values()) > 1:
+            raise UsageError(f"several sessions have a stream {name!r}: choose one by --on")
+        return known[name]
 
     def note(self, destination: str) -> None:
         """Remember a destination."""
@@ -118,6 +125,10 @@ class Notebook:
             return
         if not name.isidentifier() or keyword.iskeyword(name):
             raise UsageError(f"{name!r} cannot be the name of a variable")
+        if hasattr(builtins, name) and name not in self.shell.user_ns and not force:
+            raise UsageError(
+                f"{name} is a builtin of Python: choose another name, or hide it by --force"
+            )
         taken = self.variable(name)
         if taken is not None and not force and not isinstance(taken, kind):
             raise UsageError(
@@ -131,6 +142,13 @@ class Notebook:
             self.shell.push({name: value})
 
     # -- callbacks ---------------------------------------------------------------------------
+
+    def title(self, stream: FrameStream) -> str:
+        """What tracebacks call the next cell that is given to a stream: each in its own way, since
+        the one before may still be running."""
+        self._titles[stream.name] = version = self._titles.get(stream.name, 0) + 1
+        again = f", version {version}" if version > 1 else ""
+        return f"<%%stomp_on {visible(stream.name)}{again}>"
 
     def set_callback(self, stream: FrameStream, function: Callback | None, ack: bool) -> None:
         """Make a function the one that %%stomp_on has given to a stream, in place of the last."""

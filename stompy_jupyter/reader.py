@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+BLAME_LIMIT = 10.0
+"""Seconds within which an ERROR that names no frame may be about the one SUBSCRIBE in the air."""
+
 LEAVE_LIMIT = 2.0
 """Seconds that an end waits for each of: the callbacks, the broker's receipt, the thread."""
 
@@ -36,6 +39,7 @@ class _Route:
         passed: whether messages were passed over for that.
         said: whether UNSUBSCRIBE has gone out.
         ended: set when all that came by it is filed.
+        born: when it began, by `time.monotonic`.
     """
 
     def __init__(self, inlet: Inlet) -> None:
@@ -44,6 +48,7 @@ class _Route:
         self.passed = False
         self.said = False
         self.ended = threading.Event()
+        self.born = time.monotonic()
 
 
 class Reader:
@@ -69,7 +74,8 @@ class Reader:
         self._on_change = on_change
         self._numbers = itertools.count(1)
         self._routes: dict[str, _Route] = {}  # by subscription ids
-        self._ending: dict[str, tuple[str, _Route]] = {}  # by the receipts of their ends
+        self._beginning: dict[str, tuple[str, _Route]] = {}  # by the receipts of SUBSCRIBE
+        self._ending: dict[str, tuple[str, _Route]] = {}  # by the receipts of UNSUBSCRIBE
         self._paused: set[Inlet] = set()
         self._filing = threading.Lock()  # guards these while a message is filed
         self._filed_by: int | None = None
@@ -99,6 +105,8 @@ class Reader:
         """Take note of a change of the client's state."""
         if state is ClientState.Reconnecting:
             self._lost = True
+            if self._last_words is not None:
+                self._refused(self._last_words)
             self.last_error = self._last_words or self.client.close_reason
         elif state is ClientState.Connected and self._lost:
             self._lost = False
@@ -169,10 +177,11 @@ class Reader:
                 raise STOMPError(f"there is a durable subscription {sub_id!r} already")
             # Entered before SUBSCRIBE goes out: its first MESSAGE may come at once.
             self._routes[sub_id] = route
+            receipt = f"subscribed-{sub_id}-{next(self._numbers)}"
+            self._beginning[receipt] = sub_id, route
+        asked = {"send_acks": False, "id": given, "receipt": receipt, **inlet.options}
         try:
-            self.client.subscribe(
-                inlet.destination, inlet.mode, send_acks=False, id=given, **inlet.options
-            )
+            self.client.subscribe(inlet.destination, inlet.mode, **asked)
         except BaseException:
             if sub_id in self.client.subscriptions:  # an interrupt, behind SUBSCRIBE
                 self._say_unsubscribe(sub_id, route)
@@ -251,6 +260,28 @@ class Reader:
             if self._routes.get(sub_id) is route:
                 del self._routes[sub_id]
         route.ended.set()
+
+    def _refused(self, error: STOMPError) -> None:
+        """End the stream whose SUBSCRIBE an ERROR is about, or it would be refused for ever.
+
+        Where the ERROR does not say about which frame it is, and the connection has ended with it,
+        that is the one SUBSCRIBE that the broker had not confirmed yet.
+        """
+        frame = error.Frame
+        receipt = frame.get("receipt-id") if frame is not None else None
+        since = time.monotonic() - BLAME_LIMIT
+        recent = [known for known, (_, route) in self._beginning.items() if route.born > since]
+        if receipt is None and len(recent) == 1:
+            receipt = recent[0]
+        if receipt not in self._beginning:
+            return
+        sub_id, route = self._beginning.pop(receipt)
+        route.said = route.inlet.over = route.inlet.refused = True
+        with contextlib.suppress(STOMPError):  # the connection is about to end
+            self.client.unsubscribe(sub_id)
+        self._end(sub_id, route)
+        route.inlet.table.end(error)
+        route.inlet.answered.set()
 
     # -- the thread --------------------------------------------------------------------------
 
@@ -333,10 +364,15 @@ class Reader:
             for call in calls:  # may wait, and so without the lock
                 self._callbacks.put(call)
         elif frame.Command == "RECEIPT":
-            with contextlib.suppress(KeyError):  # one that the user has asked for
-                self._end(*self._ending.pop(frame["receipt-id"]))
+            receipt = frame.get("receipt-id", "")
+            if receipt in self._ending:
+                self._end(*self._ending.pop(receipt))
+            elif receipt in self._beginning:
+                self._beginning.pop(receipt)[1].inlet.answered.set()
         elif frame.Command == "ERROR":
             self.last_error = self._last_words = broker_error(frame)
+            if self._lost or "receipt-id" in frame:
+                self._refused(self._last_words)
             self._tell()
 
     def _filed(self, frame: STOMPFrame, arrival: int) -> list[Call]:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from stompy_jupyter.session import StompSession
     from stompy_jupyter.table import FrameTable
 
+_HINTS = {
+    "paused": "the stream is paused: resume() it, or %stomp_resume",
+    "reconnecting": "its connection was lost and is tried again: wait, or start the broker",
+}
+
 RATE_SPAN = 10
 """Seconds over which `FrameStream.stats` takes the rate."""
 
@@ -96,11 +101,14 @@ class FrameStream:
         return not self.table.ended
 
     @property
-    def state(self) -> Literal["live", "paused", "ended"]:
-        """``"live"``, ``"paused"`` (until `resume`), or ``"ended"``."""
+    def state(self) -> Literal["live", "paused", "reconnecting", "ended"]:
+        """``"live"``, ``"paused"`` (until `resume`), ``"reconnecting"`` (its connection was lost
+        and is tried again), or ``"ended"``."""
         if not self.live:
             return "ended"
-        return "paused" if self._inlet.paused else "live"
+        if self._inlet.paused:
+            return "paused"
+        return "reconnecting" if self.session.state == "reconnecting" else "live"
 
     @property
     def error(self) -> STOMPError | None:
@@ -135,6 +143,18 @@ class FrameStream:
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=RATE_SPAN)
         return int((self.df["received_at"] > since).sum()) / RATE_SPAN
 
+    def confirm(self, timeout: float) -> None:
+        """Wait until the broker has confirmed the subscription, or for `timeout` seconds.
+
+        Some brokers never do, and all may be well then.
+
+        Raises:
+            STOMPError: the broker has refused it.
+        """
+        self._inlet.answered.wait(timeout)
+        if self._inlet.refused and self.error is not None:
+            raise self.error
+
     # -- waiting -----------------------------------------------------------------------------
 
     def wait(self, n: int = 1, timeout: float | None = 30.0) -> int:
@@ -151,7 +171,15 @@ class FrameStream:
             STOMPTimeout: fewer came in time.
             STOMPClosed: the stream ended before.
         """
-        return self.table.wait(n, timeout)
+        try:
+            return self.table.wait(n, timeout)
+        except STOMPTimeout as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: STOMPTimeout) -> STOMPTimeout:
+        """A wait in vain, with what to try where the stream itself is the reason."""
+        error.hint = _HINTS.get(self.state, error.hint)
+        return error
 
     def read(self, n: int | None = None, seconds: float | None = None) -> int:
         """Receive `n` frames, or for so many `seconds`, whichever is over first; then unsubscribe.
@@ -201,7 +229,7 @@ class FrameStream:
             while not arrived.is_set():
                 left = WAIT_SLICE if deadline is None else deadline - loop.time()
                 if left <= 0 < n - self.received:
-                    raise self.table.too_few(n, timeout)
+                    raise self._explained(self.table.too_few(n, timeout))
                 # In slices: an interrupt of the kernel takes effect when the loop wakes.
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(arrived.wait(), min(left, WAIT_SLICE))
@@ -316,7 +344,13 @@ class FrameStream:
                 f"no frame of {self.name} waits to be acknowledged",
                 hint="subscribe in a client mode, with send_acks=False",
             )
-        for number in numbers:
+        waiting = set(self.unacknowledged)
+        for number in numbers:  # all or nothing: an answer cannot be taken back
+            if number not in waiting:
+                self._inlet.refuse(number)
+        if self.ack_mode is AckMode.Client:  # the last covers the others
+            numbers = (max(numbers),)
+        for number in dict.fromkeys(numbers):
             take_back = self._inlet.answer(command, number, self.session.open_transaction)
             self.session.note_answer(take_back)
 

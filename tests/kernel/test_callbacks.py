@@ -116,7 +116,8 @@ def test_an_exception_is_shown_once_for_each_place_with_the_line_that_raised_it(
     shown = "".join(m["content"]["text"] for m in streams)
     assert shown.count("ZeroDivisionError: division by zero") == 1
     assert shown.count("ValueError: invalid literal") == 1
-    assert 'File "<%%stomp_on stream>", line 4, in callback\n    1 / 0\n' in shown
+    assert 'File "<%%stomp_on stream' in shown
+    assert '>", line 4, in callback\n    1 / 0\n' in shown
     assert "stompy_jupyter" not in shown
     assert kernel.ok("stream.stats['callback_errors']").text == "4"
 

@@ -76,14 +76,17 @@ def test_a_stream_is_found_by_its_name_its_destination_or_its_variable(notebook,
     assert notebook.streams() == {"a": named, "/queue/b": unnamed}
 
 
-def test_the_newest_of_two_streams_with_one_name_is_found_unless_a_session_is_named(
+def test_of_two_streams_with_one_name_the_variable_is_meant_or_a_session_has_to_be_named(
     notebook, broker, session
 ):
     first = session.subscribe("/queue/a", name="a")
     newer = notebook.sessions["newer"] = StompSession(broker.address, name="newer").connect()
     second = newer.subscribe("/queue/a", name="a")
-    assert notebook.stream("a") is second
+    with pytest.raises(UsageError, match="several sessions"):
+        notebook.stream("a")
     assert notebook.stream("a", "s") is first
+    notebook.bind("a", second)
+    assert notebook.stream("a") is second
     assert notebook.stream(session="s") is first
 
 
@@ -114,7 +117,14 @@ def test_the_newest_destinations_are_remembered(notebook):
 # -- variables -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a", "_a", "a1", "prices", "ünï", "match", "type", "print"])
+@pytest.mark.parametrize("name", ["print", "type", "len"])
+def test_a_builtin_of_python_is_hidden_only_by_force(notebook, name):
+    with pytest.raises(UsageError, match=f"{name} is a builtin of Python"):
+        notebook.check_name(name, FrameStream, False)
+    notebook.check_name(name, FrameStream, True)
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "a1", "prices", "ünï", "match"])
 def test_any_name_that_python_can_assign_is_taken(notebook, name):
     notebook.check_name(name, FrameStream, False)
     notebook.bind(name, 1)

@@ -92,7 +92,7 @@ def test_streams_go_on_into_the_same_tables(session, broker):
         stream.wait(1, 5)
     broker.stop()
     until(lambda: session.state == "reconnecting")
-    assert [stream.state for stream in streams] == ["live", "live"]
+    assert [stream.state for stream in streams] == ["reconnecting", "reconnecting"]
     broker.start()
     until(lambda: session.reconnects == 1)
     session.send("/topic/t", "after")
@@ -1111,3 +1111,44 @@ def test_a_connection_that_does_not_come_back_in_time_is_a_timeout(session, brok
 def test_a_connection_that_was_never_there_is_not_waited_for():
     with pytest.raises(STOMPClosed, match="not connected"):
         StompSession(("127.0.0.1", 1)).wait_connected()
+
+
+# -- subscriptions that the broker refuses -----------------------------------------------------
+
+
+def test_a_subscription_that_is_refused_ends_and_is_not_asked_for_again(session, broker):
+    good = session.subscribe("/topic/good")
+    bad = session.subscribe("/topic/bad", selector="price >")
+    with pytest.raises(STOMPError, match="selector"):
+        bad.confirm(5)
+    assert (bad.state, "selector" in bad.error.Message) == ("ended", True)
+    until(lambda: session.reconnects == 1)
+    session.send("/topic/good", "a")
+    assert good.wait(1, 5) == 1
+    assert (session.state, session.reconnects) == ("connected", 1)
+
+
+def test_an_error_that_names_no_frame_is_about_the_one_subscription_in_the_air():
+    def first(link: Link) -> None:
+        link.accept()
+        link.expect("SUBSCRIBE")
+        link.send(raw("ERROR", "message:access refused"))
+        link.half_close()
+        link.stay_silent()
+
+    def second(link: Link) -> None:
+        link.accept()
+        link.serve()
+
+    with session_of(first, second, reconnect=SOON) as (session, _):
+        stream = session.subscribe("/queue/forbidden")
+        with pytest.raises(STOMPError, match="access refused"):
+            stream.confirm(5)
+        until(lambda: session.reconnects == 1)
+        assert session.client.subscriptions == {}
+
+
+def test_a_subscription_that_is_confirmed_is_confirmed_at_once(session):
+    began = time.monotonic()
+    session.subscribe("/topic/t").confirm(5)
+    assert time.monotonic() - began < 1

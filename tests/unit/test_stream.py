@@ -22,6 +22,7 @@ from tests.unit.waiting import until
 
 class FakeSession:
     open_transaction = None
+    state = "connected"
 
     def __init__(self) -> None:
         self.unsubscribed: list[FrameStream] = []
@@ -456,3 +457,22 @@ def test_the_numbers_of_a_stream_outlive_the_callback_that_was_taken_off(session
     until(lambda: stream.stats["calls"] == 1)
     stream.off_frame(fail)
     assert (stream.stats["calls"], stream.stats["callback_errors"]) == (1, 1)
+
+
+def test_a_wait_in_vain_says_when_the_stream_is_paused(session):
+    stream = session.subscribe("/queue/q")
+    stream.pause()
+    with pytest.raises(STOMPTimeout, match="the stream is paused"):
+        stream.wait(1, 0.01)
+
+
+def test_frames_are_acknowledged_all_or_none(session):
+    stream = session.subscribe("/queue/q", ack_mode="client-individual", send_acks=False)
+    for body in "abc":
+        session.send("/queue/q", body)
+    stream.wait(3, 5)
+    with pytest.raises(STOMPError, match="frame 7"):
+        stream.ack(0, 7, 2)
+    assert stream.unacknowledged == [0, 1, 2]
+    stream.ack(2, 0)
+    assert stream.unacknowledged == [1]
