@@ -199,6 +199,8 @@ STREAM = argument(
     type=text,
     help="the stream's name, or its destination if it has none (default: the newest)",
 )
+FRAMES = argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number")
+ALL = argument("--all", action="store_true", help="all that wait")
 DESTINATION = argument("destination", type=text, help="e.g. /topic/prices or /queue/orders")
 
 

@@ -75,7 +75,7 @@ def _continued(lines: Sequence[str], line: int) -> str:
 # -- what is written of the arguments --------------------------------------------------------
 
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|['"].*|[^ \t\r\n]+""", re.DOTALL)
-"""As IPython takes a line apart: quotes are quotes where a word begins with one."""
+"""Quotes are quotes where a word begins with one."""
 
 
 class Arguments:

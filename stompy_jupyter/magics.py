@@ -16,8 +16,10 @@ from stompy import AckMode, STOMPAddressError, STOMPFrame
 from stompy.address import parse_addresses
 from stompy_jupyter import cells
 from stompy_jupyter.arguments import (
+    ALL,
     DESTINATION,
     FORCE,
+    FRAMES,
     HEADER,
     NAME,
     ON,
@@ -379,8 +381,8 @@ class StompMagics(Magics):
     # -- acknowledging -----------------------------------------------------------------------
 
     @magic(
-        argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number"),
-        argument("--all", action="store_true", help="all that wait"),
+        FRAMES,
+        ALL,
         ON,
     )
     def stomp_ack(self, line: str) -> None:
@@ -397,8 +399,8 @@ class StompMagics(Magics):
         stream.ack(*numbers)
 
     @magic(
-        argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number"),
-        argument("--all", action="store_true", help="all that wait"),
+        FRAMES,
+        ALL,
         ON,
     )
     def stomp_nack(self, line: str) -> None:

@@ -338,13 +338,13 @@ class FrameStream:
         self._answer("NACK", numbers)
 
     def _answer(self, command: Literal["ACK", "NACK"], numbers: tuple[int, ...]) -> None:
-        numbers = numbers or tuple(self.unacknowledged[:1])
+        waiting = self.unacknowledged
+        numbers = numbers or tuple(waiting[:1])
         if not numbers:
             raise STOMPError(
                 f"no frame of {self.name} waits to be acknowledged",
                 hint="subscribe in a client mode, with send_acks=False",
             )
-        waiting = set(self.unacknowledged)
         for number in numbers:  # all or nothing: an answer cannot be taken back
             if number not in waiting:
                 self._inlet.refuse(number)

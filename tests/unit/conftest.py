@@ -1,6 +1,7 @@
 """Fixtures: of the client's tests the first, the others of those for the Jupyter side."""
 
 import contextlib
+import copy
 import gc
 import socket
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import stompy
 from stompy import STOMPClient, STOMPFrame, wire
 from stompy.broker import Broker
 from tests.unit.peer import TIMEOUT
@@ -56,6 +58,22 @@ def broker() -> Iterator[Broker]:
     """A running broker of the test's own."""
     with Broker() as running:
         yield running
+
+
+@pytest.fixture
+def session(nothing_left: None, broker: Broker) -> Iterator[Any]:
+    """A session with that broker."""
+    from stompy_jupyter import StompSession
+
+    with StompSession(broker.address) as session:
+        yield session
+
+
+@pytest.fixture
+def other(broker: Broker) -> Iterator[STOMPClient]:
+    """Another client of the same broker."""
+    with stompy.connect(broker.address) as client:
+        yield client
 
 
 class SilentPeer:
@@ -125,3 +143,11 @@ def shell(bare_shell: Any, nothing_left: None, monkeypatch: pytest.MonkeyPatch) 
     bare_shell.user_ns.clear()  # its own reset() would run the garbage collector, which is slow
     bare_shell.user_ns.update(variables)
     bare_shell.user_ns["_oh"].clear()
+
+
+@pytest.fixture
+def unconfigured(bare_shell: Any) -> Iterator[None]:
+    """Take back what %config sets: it is kept by the shell, beyond a reload of the extension."""
+    before = copy.deepcopy(bare_shell.config)
+    yield
+    bare_shell.config = before

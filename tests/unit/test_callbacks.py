@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import stompy
 from stompy import STOMPError, STOMPFrame, STOMPTimeout
 from stompy.broker import Broker
 from stompy_jupyter import FrameStream, StompSession, reader
@@ -21,19 +20,6 @@ from tests.unit.sessions import Gate, settled, threads_of_sessions, waiting_in
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.fixture
-def session(broker: Broker) -> Iterator[StompSession]:
-    with StompSession(broker.address) as session:
-        yield session
-
-
-@pytest.fixture
-def other(broker: Broker) -> Iterator[stompy.STOMPClient]:
-    """Another client of the same broker."""
-    with stompy.connect(broker.address) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """The %stomp_… magics, in a real IPython shell against the embedded broker."""
 
 import _thread
-import copy
 import gc
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +18,7 @@ from stompy_jupyter.embedded import embedded_broker
 from tests.unit.shells import message, received, run, run_cell, saying, sessions, shown_error
 from tests.unit.waiting import until
 
-
-@pytest.fixture(autouse=True)
-def unconfigured(bare_shell: Any) -> Iterator[None]:
-    """Take back what %config sets: it is kept by the shell, beyond a reload of the extension."""
-    before = copy.deepcopy(bare_shell.config)
-    yield
-    bare_shell.config = before
+pytestmark = pytest.mark.usefixtures("unconfigured")
 
 
 @pytest.fixture

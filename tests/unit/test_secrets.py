@@ -1,6 +1,5 @@
 """Passcodes: how they come in, and that they come out nowhere."""
 
-import copy
 import getpass
 import json
 import logging
@@ -16,15 +15,9 @@ from stompy_jupyter import StompSession, StompWidget
 from tests.unit.shells import run, run_cell, sessions
 from tests.unit.waiting import until
 
+pytestmark = pytest.mark.usefixtures("unconfigured")
+
 SECRET = "s3cr3t-p4ss"
-
-
-@pytest.fixture(autouse=True)
-def unconfigured(bare_shell: Any) -> Iterator[None]:
-    """Take back what %config sets: it is kept by the shell, beyond a reload of the extension."""
-    before = copy.deepcopy(bare_shell.config)
-    yield
-    bare_shell.config = before
 
 
 @pytest.fixture

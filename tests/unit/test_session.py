@@ -23,23 +23,10 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture
-def session(broker: Broker) -> Iterator[StompSession]:
-    with StompSession(broker.address) as session:
-        yield session
-
-
-@pytest.fixture
 def fragile(broker: Broker) -> Iterator[StompSession]:
     """A session that does not come back when it is lost."""
     with StompSession(broker.address, reconnect=False) as session:
         yield session
-
-
-@pytest.fixture
-def other(broker: Broker) -> Iterator[stompy.STOMPClient]:
-    """Another client of the same broker."""
-    with stompy.connect(broker.address) as client:
-        yield client
 
 
 # -- connecting ------------------------------------------------------------------------------

@@ -4,15 +4,12 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-import stompy
 from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError, STOMPFrame, STOMPTimeout
-from stompy.broker import Broker
 from stompy_jupyter import FrameStream, FrameTable, StompSession
 from stompy_jupyter.inlet import Inlet
 from tests.unit.peer import Background
@@ -245,19 +242,6 @@ def test_read_has_to_know_when_to_end():
 
 
 # -- acknowledging by hand -------------------------------------------------------------------
-
-
-@pytest.fixture
-def session(nothing_left: None, broker: Broker) -> Iterator[StompSession]:
-    with StompSession(broker.address) as session:
-        yield session
-
-
-@pytest.fixture
-def other(broker: Broker) -> Iterator[stompy.STOMPClient]:
-    """Another client of the same broker."""
-    with stompy.connect(broker.address) as client:
-        yield client
 
 
 def delivered(session: StompSession, mode: str = "client-individual") -> FrameStream:
