@@ -329,6 +329,20 @@ class STOMPClient:
         return (beat.send_ms, beat.receive_ms) if beat else (0, 0)
 
     @property
+    def silence(self) -> tuple[float, float] | None:
+        """Seconds of silence, ours and the broker's (STOMP 1.2, "Heart-beating").
+
+        That is how long ago octets last went out, and came in: those of any frame are a sign of
+        life, too. What has come and nobody has read does not count. None when it is not connected.
+
+        Example:
+            >>> client.heart_beat, client.silence
+            ((10000, 10000), (3.2, 7.9))
+        """
+        connection = self._connection
+        return connection.silence if connection and connection.usable else None
+
+    @property
     def close_reason(self) -> STOMPError | None:
         """Why the connection ended, when it was not this side that ended it; else None.
 

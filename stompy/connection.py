@@ -70,7 +70,7 @@ class Connection:
         self._turn = threading.Condition(self._lock)
         self._sending = threading.Lock()
         self._closed = threading.Event()
-        self.beat = beat or HeartBeat(0, 0, now=0.0)
+        self.beat = beat or HeartBeat(0, 0, now=self._begun)
         self._sort_complete()  # frames may have come right behind CONNECTED
         if self.beat.agreed and self.open:
             # It knows the connection weakly, so that a client that is forgotten can go.
@@ -392,6 +392,12 @@ class Connection:
     def age(self) -> float:
         """Seconds that it has lived."""
         return (self._ended_at or time.monotonic()) - self._begun
+
+    @property
+    def silence(self) -> tuple[float, float]:
+        """Seconds since octets last went out, and since they came in."""
+        now = time.monotonic()
+        return max(0.0, now - self.beat.sent_at), max(0.0, now - self.beat.received_at)
 
     @property
     def usable(self) -> bool:

@@ -6,18 +6,17 @@ import json
 from array import array
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from stompy.frame import fields_of
+from stompy import STOMPFrame
+from stompy.frame import charset_of, fields_of
 from stompy_jupyter.decode import to_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from stompy import STOMPFrame
 
 BATCH_ROWS = 4096
 """A batch has so many rows at the most."""
@@ -53,36 +52,53 @@ class HeaderNames:
     """Which column each header has; the first `MAX_HEADER_COLUMNS` names get one."""
 
     def __init__(self) -> None:
-        self._columns = dict(_USUAL)
+        self._columns: dict[str, str | None] = {}
+        self._further = 0  # of these, how many are not among the usual
 
     def copy(self) -> HeaderNames:
         """One that learns for itself."""
         names = HeaderNames()
         names._columns = self._columns.copy()
+        names._further = self._further
         return names
 
     def __getitem__(self, header: str) -> str | None:
-        """The column of a header; None if it is not kept, KeyError if it has no column."""
+        """The column of a header that was learnt; None if it is not kept.
+
+        Raises:
+            KeyError: it has no column.
+        """
         return self._columns[header]
 
     def learn(self, headers: Iterable[str]) -> bool:
         """Give a column to each header that has none yet; whether all of them have got one."""
+        all_have = True
         for header in headers:
-            if header not in self._columns:
-                if self._full:
-                    return False
+            if header in self._columns:
+                continue
+            if header in _USUAL:
+                self._columns[header] = _USUAL[header]
+            elif self._full:
+                all_have = False
+            else:
                 self._columns[header] = _column_name(header)
-        return True
+                self._further += 1
+        return all_have
+
+    @property
+    def occurring(self) -> dict[str, str]:
+        """The column of each header that has come and has one, in order of first occurrence."""
+        return {header: name for header, name in self._columns.items() if name is not None}
 
     @property
     def columns(self) -> list[str]:
         """The columns of headers, in the order in which they have come."""
-        columns = [column for column in self._columns.values() if column is not None]
+        columns = list(self.occurring.values())
         return [*columns, MORE_HEADERS] if self._full else columns
 
     @property
     def _full(self) -> bool:
-        return len(self._columns) == len(_USUAL) + MAX_HEADER_COLUMNS
+        return self._further == MAX_HEADER_COLUMNS
 
 
 def _column_name(header: str) -> str:
@@ -130,14 +146,22 @@ class Rows:
         self.bodies += bodies
         return size
 
-    def newest(self, n: int) -> Rows:
-        """A copy of the last `n` rows; of all, where there are fewer."""
+    def part(self, first: int, end: int) -> Rows:
+        """A copy of the rows from place `first` to the one before `end`."""
         rows = Rows()
-        rows.arrivals = self.arrivals[-n:]
-        rows.shapes = self.shapes[-n:]
-        rows.bodies = self.bodies[-n:]
-        rows.texts = self.texts[len(self.texts) - sum(map(len, rows.shapes)) :]
+        rows.arrivals = self.arrivals[first:end]
+        rows.shapes = self.shapes[first:end]
+        rows.bodies = self.bodies[first:end]
+        # Counted from the end: what is asked for are the newest rows, nearly always.
+        start = len(self.texts) - sum(map(len, self.shapes[first:]))
+        rows.texts = self.texts[start : start + sum(map(len, rows.shapes))]
         return rows
+
+    def frame(self, place: int) -> STOMPFrame:
+        """The frame at a place, as it came."""
+        row = self.part(place, place + 1)
+        headers = {name: row.texts[text] for name, text in row.shapes[0].items()}
+        return STOMPFrame("MESSAGE", headers, row.bodies[0])
 
 
 @dataclass(frozen=True)
@@ -232,21 +256,43 @@ def as_text_if_all_are(octets: pa.Array) -> pa.Array:
         return octets
 
 
-def without_first(batch: Batch, rows: int, decode: str) -> Batch:
-    """A batch without its first rows: the bodies of the others may all be text."""
-    data = batch.data.slice(rows)
+def with_text(data: pa.RecordBatch, decode: str) -> pa.RecordBatch:
+    """Rows out of a batch, their bodies as text if all of these are: those of the others may be
+    what kept them from it."""
     bodies = data.column("body")
-    if decode != "bytes" and pa.types.is_large_binary(bodies.type):
-        data = data.set_column(COLUMNS.index("body"), "body", as_text_if_all_are(bodies))
-    return Batch(data, batch.nbytes)
+    if decode == "bytes" or not pa.types.is_large_binary(bodies.type):
+        return data
+    return data.set_column(COLUMNS.index("body"), "body", as_text_if_all_are(bodies))
 
 
-def to_table(batches: Sequence[Batch]) -> pa.Table:
+def frame_of(row: Mapping[str, Any], headers: Mapping[str, str], decode: str) -> STOMPFrame:
+    """The frame that a row of a batch was made from, as far as the row tells.
+
+    Args:
+        row: its values by column.
+        headers: which header has which column, see `HeaderNames.occurring`.
+        decode: how the batch was made.
+    """
+    values = {name: row[column] for name, column in headers.items() if row.get(column) is not None}
+    values |= json.loads(row.get(MORE_HEADERS) or "{}")
+    body = row["body"].encode() if isinstance(row["body"], str) else row["body"]
+    if decode == "text":
+        body = _from_utf8(body, row["content_type"], row["size"])
+    return STOMPFrame("MESSAGE", values, body)
+
+
+def _from_utf8(body: bytes, content_type: str | None, size: int) -> bytes:
+    """What `to_utf8` may have made a body from that had this size."""
+    try:
+        before = body.decode().encode(charset_of(content_type or ""))
+    except (LookupError, ValueError):  # of a charset, anything may be wrong
+        return body
+    return before if len(before) == size else body
+
+
+def to_table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
     """One table of at least one batch, without headers that no row has; copies nothing."""
-    runs = [
-        pa.Table.from_batches(run)
-        for _, run in groupby((batch.data for batch in batches), key=lambda data: data.schema)
-    ]
+    runs = [pa.Table.from_batches(run) for _, run in groupby(batches, key=lambda data: data.schema)]
     if len(runs) > 1:
         names = list(dict.fromkeys(chain.from_iterable(run.column_names for run in runs)))
         binary = any(pa.types.is_large_binary(run.schema.field("body").type) for run in runs)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 PREVIEW = 256
 """Characters of a body or header that a table shows."""
 
+MAX_HTML = 64 * 1024
+"""Octets of the tables that a notebook keeps of streams, per output."""
+
+MAX_FRAMES = 50
+"""Frames in these tables."""
+
 FRAME_COLUMNS = ("frame", "received (UTC)", "content-type", "size", "body")
 
 
@@ -66,11 +72,39 @@ def _clock(moment: datetime) -> str:
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
     """A plain table, everything in it escaped; readable where no widget can run."""
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    body = "".join(map(_row, rows))
     return (
         f"<table><caption>{html.escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def frames_html(
+    first: int, rows: Iterable[dict[str, object]], caption: str, limit: int = MAX_HTML
+) -> str:
+    """The newest rows of a `FrameTable` as a table of no more than `limit` octets.
+
+    Rows that do not fit are left out, the oldest first, and the caption says how many are shown.
+    """
+    cells = frame_rows(first, rows)
+    received = first + len(cells)
+    left = limit - len(html_table(FRAME_COLUMNS, [], _newest_of(received, 0, caption)).encode())
+    shown = 0
+    for row in reversed(cells):
+        left -= len(_row(row).encode())
+        if left < 0:
+            break
+        shown += 1
+    newest = cells[len(cells) - shown :]
+    return html_table(FRAME_COLUMNS, newest, _newest_of(received, shown, caption))
+
+
+def _newest_of(received: int, shown: int, caption: str) -> str:
+    return caption if shown == received else f"{caption}; the newest {shown:,} are shown"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(map(_cell, cells)) + "</tr>"
 
 
 def _cell(text: str) -> str:

@@ -91,6 +91,14 @@ class Inlet:
         waiting = sorted(self._unanswered.items())
         return [number for number, frame in waiting if self.answerable(frame)]
 
+    @property
+    def waiting(self) -> int:
+        """How many of them there are, without a look at each.
+
+        What came by a connection that was lost is forgotten when there is another.
+        """
+        return len(self._unanswered) if self._client.Connected else 0
+
     def awaits(self, number: int) -> bool:
         """Whether a frame can be acknowledged."""
         frame = self._unanswered.get(number)

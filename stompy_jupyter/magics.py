@@ -45,6 +45,7 @@ from stompy_jupyter.notebook import Notebook
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS
+from stompy_jupyter.widget import StompWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
     from stompy import Receipt
 
+
+SESSION = argument("session", nargs="?", type=text, help="the session (default: the newest)")
 
 CONFIRM_LIMIT = 1.0
 """Seconds that %stomp_subscribe waits for the broker's word: some never give it."""
@@ -195,7 +198,7 @@ class StompMagics(Magics):
             return _from_environment(self.passcode_env)
         return self.notebook.ask_passcode(login)
 
-    @magic(argument("session", nargs="?", type=text, help="the session (default: the newest)"))
+    @magic(SESSION)
     def stomp_disconnect(self, line: str) -> None:
         """Say goodbye and close. The DataFrames of its streams stay.
 
@@ -209,6 +212,7 @@ class StompMagics(Magics):
         session = self.notebook.session(args.session)
         session.disconnect()
         self.notebook.forget(session)
+        self.notebook.displays.finish()
 
     # -- receiving ---------------------------------------------------------------------------
 
@@ -296,6 +300,7 @@ class StompMagics(Magics):
         """
         args = parse(self.stomp_unsubscribe, line)
         self.notebook.stream(args.stream, args.on).unsubscribe()
+        self.notebook.displays.finish()
 
     @magic(STREAM, ON)
     def stomp_pause(self, line: str) -> None:
@@ -507,6 +512,19 @@ class StompMagics(Magics):
 
     # -- looking -----------------------------------------------------------------------------
 
+    @magic(SESSION)
+    def stomp_widget(self, line: str) -> StompWidget:
+        """Show a session live: all its streams, each frame as it came, and a form to send one.
+
+        Running it again shows the same view. The same in Python: `StompWidget(session)`.
+
+        Example::
+
+            %stomp_widget
+        """
+        args = parse(self.stomp_widget, line)
+        return self.notebook.widget(self.notebook.session(args.session))
+
     @magic()
     def stomp_status(self, line: str) -> pd.DataFrame:
         """The sessions and their streams, as a DataFrame with one row a stream.
@@ -610,7 +628,9 @@ def load(shell: InteractiveShell) -> None:
     assert formatter is not None
     magics.undo = [
         _showing(formatter.mimebundle_formatter, FrameStream, magics.notebook.show),
+        _showing(formatter.mimebundle_formatter, StompWidget, magics.notebook.show_widget),
         _showing(formatter.formatters["text/html"], STOMPFrame, frame_html),
+        magics.notebook.displays.install(),
     ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import getpass
 import keyword
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakKeyDictionary, WeakSet
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
 from stompy_jupyter.display import visible
+from stompy_jupyter.displays import Displays, Kind
+from stompy_jupyter.saved import session_html
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.widget import StompWidget
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from stompy import STOMPFrame
+    from stompy_jupyter.displays import Bundle
 
     Callback = Callable[[STOMPFrame], object]
 
@@ -34,6 +37,7 @@ class Notebook:
     Attributes:
         sessions: the open sessions by their names, the newest last.
         destinations: where was sent to or subscribed, the newest last.
+        displays: what cells have shown, to be replaced when it has ended.
         short_errors: whether errors of magics are shown without their stack.
     """
 
@@ -43,18 +47,29 @@ class Notebook:
         self.destinations: dict[str, None] = {}
         self.short_errors = True
         self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
+        self._session_widgets: WeakKeyDictionary[StompSession, StompWidget] = WeakKeyDictionary()
+        self._made: WeakSet[StompWidget] = WeakSet()  # also for streams that are gone
         self._plain: WeakSet[FrameStream] = WeakSet()
+        self._closed = False
         self._titles: dict[str, int] = {}
         self._callbacks: WeakKeyDictionary[FrameStream, Callback] = WeakKeyDictionary()
+        kinds = {
+            FrameStream: Kind(self.show, lambda stream: stream.live),
+            StompWidget: Kind(self.show_widget, self._goes_on),
+        }
+        self.displays = Displays(shell, kinds)
 
     def close(self) -> None:
-        """Disconnect all sessions and end their widgets."""
+        """Disconnect all sessions and end their widgets; tables stay where these were shown."""
+        self._closed = True
         for session in self.sessions.values():
             session.disconnect()
         self.sessions.clear()
-        for widget in self._widgets.values():
+        for widget in list(self._made):
             widget.close()
+        self.displays.finish()
         self._widgets.clear()
+        self._session_widgets.clear()
 
     # -- sessions and streams by name --------------------------------------------------------
 
@@ -161,15 +176,39 @@ class Notebook:
 
     # -- the front end -----------------------------------------------------------------------
 
-    def show(self, stream: FrameStream) -> tuple[dict[str, Any], dict[str, Any]]:
+    def show(self, stream: FrameStream) -> Bundle:
         """A stream as its live view, with a table beside it for those who cannot show a widget."""
         texts = {"text/plain": repr(stream), "text/html": stream._repr_html_()}
-        if stream in self._plain:
+        if stream in self._plain or self._closed:
             return texts, {}
-        if stream not in self._widgets:
-            self._widgets[stream] = StompWidget(stream.session, stream)
-        data, metadata = self._widgets[stream]._repr_mimebundle_() or ({}, {})
-        return {**data, **texts}, metadata
+        if not _is_open(widget := self._widgets.get(stream)):
+            widget = self._widgets[stream] = self._new(stream.session, stream)
+        return _beside(widget, texts)
+
+    def widget(self, session: StompSession) -> StompWidget:
+        """The live view of a whole session, which has one."""
+        if not _is_open(widget := self._session_widgets.get(session)):
+            widget = self._session_widgets[session] = self._new(session)
+        return widget
+
+    def _new(self, session: StompSession, *streams: FrameStream) -> StompWidget:
+        widget = StompWidget(session, *streams)
+        self._made.add(widget)
+        return widget
+
+    def show_widget(self, widget: StompWidget) -> Bundle:
+        """A live view, with tables beside it if it is that of a session."""
+        session = self._session_of(widget)
+        if session is None:
+            return _beside(widget, {})
+        return _beside(widget, {"text/plain": repr(session), "text/html": session_html(session)})
+
+    def _session_of(self, widget: StompWidget) -> StompSession | None:
+        return next((s for s, known in self._session_widgets.items() if known is widget), None)
+
+    def _goes_on(self, widget: StompWidget) -> bool:
+        session = self._session_of(widget)
+        return session is not None and session.state in ("connected", "reconnecting")
 
     def show_plain(self, stream: FrameStream) -> None:
         """Show a stream without a live view."""
@@ -188,3 +227,14 @@ class Notebook:
                 f"no passcode for {login}, and nobody here who could be asked: put it into an "
                 "environment variable and say --passcode-env VARIABLE"
             ) from None
+
+
+def _is_open(widget: StompWidget | None) -> TypeGuard[StompWidget]:
+    """Whether there is such a widget, and it can reach a browser: a user may have closed it."""
+    return widget is not None and widget.comm is not None
+
+
+def _beside(widget: StompWidget, texts: dict[str, Any]) -> Bundle:
+    """A live view, as far as there is one, and what is shown by those who have no widgets."""
+    data, metadata = (widget._repr_mimebundle_() if _is_open(widget) else None) or ({}, {})
+    return {**data, **texts}, metadata

@@ -7,6 +7,7 @@ import itertools
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from stompy import STOMPFrame
     from stompy_jupyter.inlet import Inlet
+    from stompy_jupyter.journal import Journal
+    from stompy_jupyter.table import FrameTable
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +64,10 @@ class Reader:
     Args:
         on_change: is called, in whichever thread has noticed it, after `state` or `last_error`
             may have changed.
+        journal: where it notes what happens to the connection and its subscriptions.
     """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], journal: Journal) -> None:
         self.client = STOMPClient()
         self.received = 0
         self.reconnects = 0
@@ -72,6 +76,9 @@ class Reader:
         self._lost = False  # whether the connection is coming back
         self._left = False  # whether we have said goodbye
         self._on_change = on_change
+        self._journal = journal
+        self._names: weakref.WeakKeyDictionary[Inlet, str] = weakref.WeakKeyDictionary()
+        self._full: weakref.WeakSet[Inlet] = weakref.WeakSet()  # those that have dropped frames
         self._numbers = itertools.count(1)
         self._routes: dict[str, _Route] = {}  # by subscription ids
         self._beginning: dict[str, tuple[str, _Route]] = {}  # by the receipts of SUBSCRIBE
@@ -108,16 +115,33 @@ class Reader:
             if self._last_words is not None:
                 self._refused(self._last_words)
             self.last_error = self._last_words or self.client.close_reason
-        elif state is ClientState.Connected and self._lost:
-            self._lost = False
-            self._last_words = None
-            self.reconnects += 1
-            for route in list(self._routes.values()):
-                route.inlet.forget(lost_only=True)
-                if route.said:  # its receipt was lost; what was received before is still filed
-                    route.ended.set()
-            self._callbacks.wake()
+            self._journal.note("reconnecting", self._where(self.last_error))
+        elif state is ClientState.Connected:
+            if self._lost:
+                self._came_back()
+            server = client.server or "a broker that does not say its name"
+            self._journal.note("connected", f"{client.address}: {server}, STOMP {client.version}")
         self._tell(state)
+
+    def _came_back(self) -> None:
+        self._lost = False
+        self._last_words = None
+        self.reconnects += 1
+        for route in list(self._routes.values()):
+            route.inlet.forget(lost_only=True)
+            if route.said:  # its receipt was lost; what was received before is still filed
+                route.ended.set()
+        self._callbacks.wake()
+
+    def _where(self, why: STOMPError | None) -> str:
+        """The address, and why something has happened there."""
+        return f"{self.client.address}: {why.Message}" if why else self.client.address
+
+    def _note_stream(self, kind: str, inlet: Inlet, more: str = "") -> None:
+        """Note what has happened to a stream; `more` follows its name."""
+        name, destination = self._names.get(inlet, inlet.destination), inlet.destination
+        shown = name if name == destination else f"{name}: {destination}"
+        self._journal.note(kind, f"{shown}{more}")
 
     def _tell(self, state: ClientState | None = None) -> None:
         """Tell others of a change, also of the client's state if there is one."""
@@ -147,11 +171,18 @@ class Reader:
 
     # -- subscriptions -----------------------------------------------------------------------
 
-    def subscribe(self, inlet: Inlet) -> None:
-        """Subscribe for an inlet, anew or again. Does nothing when it is subscribed."""
+    def subscribe(self, inlet: Inlet, name: str) -> None:
+        """Subscribe for an inlet, anew or again. Does nothing when it is subscribed.
+
+        Args:
+            inlet: where its messages go.
+            name: what its stream is called.
+        """
+        self._names[inlet] = name
         with inlet.changing:
             if not self._reopened(inlet):
                 self._subscribe(inlet)
+                self._note_stream("subscribed", inlet, f" ({inlet.mode})")
             inlet.paused = False
             self._paused.discard(inlet)
 
@@ -231,13 +262,15 @@ class Reader:
                 with self._filing:
                     routes = self._open_routes(inlet)
                 said = [self._say_unsubscribe(*named) for named in routes]
+        if said:
+            self._note_stream("unsubscribed", inlet, "" if inlet.over else " (paused)")
         # Where it would be a wait for oneself, there is none.
         if threading.current_thread() is not self._thread and not self._callbacks.is_current:
             deadline = time.monotonic() + LEAVE_LIMIT
             for route in said:
                 route.ended.wait(max(0.0, deadline - time.monotonic()))
         if inlet.over:
-            inlet.table.end()
+            self._end_table(inlet)
             self._paused.discard(inlet)
 
     def _say_unsubscribe(self, sub_id: str, route: _Route) -> _Route:
@@ -280,8 +313,26 @@ class Reader:
         with contextlib.suppress(STOMPError):  # the connection is about to end
             self.client.unsubscribe(sub_id)
         self._end(sub_id, route)
-        route.inlet.table.end(error)
+        self._note_stream("refused", route.inlet, f": {error.Message}")
+        self._end_table(route.inlet, error)
         route.inlet.answered.set()
+
+    def _end_table(self, inlet: Inlet, error: STOMPError | None = None) -> None:
+        """End the table of an inlet; how much of it is gone is noted once."""
+        inlet.table.end(error)
+        with self._filing:  # several threads may end it at once
+            was_full = inlet in self._full
+            self._full.discard(inlet)
+        if was_full:
+            self._note_stream(
+                "full", inlet, f" has ended: {inlet.table.dropped:,} frames were dropped in all"
+            )
+
+    def _note_drops(self, inlet: Inlet) -> None:
+        """Note that a table is full, when it has dropped the first rows; `_filing` is held."""
+        if inlet not in self._full and not inlet.table.ended:
+            self._full.add(inlet)
+            self._note_stream("full", inlet, f" is full at {_bound(inlet.table)}: the oldest go")
 
     # -- the thread --------------------------------------------------------------------------
 
@@ -320,9 +371,11 @@ class Reader:
         with self._filing:
             routes, self._routes = self._routes, {}
         for inlet in {route.inlet for route in routes.values()} | self._paused:
-            inlet.table.end(failure)
+            self._end_table(inlet, failure)
         for route in routes.values():
             route.ended.set()
+        kind = "disconnected" if failure is None or self._left else "lost"
+        self._journal.note(kind, self._where(failure))
         self._tell()
 
     def _take_all(self, frames: list[STOMPFrame], arrival: int) -> None:
@@ -341,6 +394,8 @@ class Reader:
             self._filed_by = self._thread.ident
             try:
                 route.inlet.table.extend(burst, arrival)
+                if route.inlet.table.dropped:
+                    self._note_drops(route.inlet)
             finally:
                 self._filed_by = None
         self._last_words = None
@@ -371,6 +426,7 @@ class Reader:
                 self._beginning.pop(receipt)[1].inlet.answered.set()
         elif frame.Command == "ERROR":
             self.last_error = self._last_words = broker_error(frame)
+            self._journal.note_error(frame)
             if self._lost or "receipt-id" in frame:
                 self._refused(self._last_words)
             self._tell()
@@ -390,10 +446,19 @@ class Reader:
         callbacks = [(callback, callback.acks) for callback in inlet.callbacks]
         by_callback = any(acks for _, acks in callbacks)
         number = inlet.take(frame, arrival, by_callback)
+        if inlet.table.dropped:
+            self._note_drops(inlet)
         calls = [Call(inlet, number, frame, callback, acks) for callback, acks in callbacks]
         for call in calls:
             self._callbacks.expect(call)  # here, so that who leaves knows of it
         return calls
+
+
+def _bound(table: FrameTable) -> str:
+    """What a table that has dropped rows holds, by the bound that it has reached."""
+    if len(table) >= table.max_rows:
+        return f"{table.max_rows:,} rows"
+    return f"{table.max_bytes / 1024**2:,.6g} MiB"
 
 
 def _by_subscription(

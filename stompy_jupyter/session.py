@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import html
 import os
 import threading
@@ -18,12 +19,13 @@ from stompy.dialect import dialect_of
 from stompy_jupyter.display import visible
 from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.inlet import Inlet
+from stompy_jupyter.journal import Journal
 from stompy_jupyter.reader import Reader
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, WAIT_SLICE, FrameTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self
 
     from stompy import Receipt, STOMPTransaction
@@ -79,9 +81,20 @@ class StompSession(HasTraits):
         self._sent = 0
         self._lock = threading.RLock()  # guards the streams and which reader there is
         self._thread = threading.local()  # knows the transaction that a thread has open
+        self._journal = Journal(functools.partial(_without, self._secrets()))
         shown = ", ".join(map(str, self._addresses)) if self._addresses else "embedded broker"
         self.set_trait("address", shown)
         self.set_trait("name", name or shown)
+
+    def _secrets(self) -> list[_Secret]:
+        """The passcodes of this session; one that is the login as well is no secret."""
+        who = [(self._arguments.get("login"), self._arguments.get("passcode"))]
+        who += [(address.login, address.passcode) for address in self._addresses or ()]
+        return [
+            _Secret(code)
+            for login, code in who
+            if isinstance(code, str) and code not in ("", login)
+        ]
 
     # -- connecting --------------------------------------------------------------------------
 
@@ -96,8 +109,15 @@ class StompSession(HasTraits):
                 return self
             self.disconnect()  # what was lost may still have its thread
             this: weakref.ref[StompSession] = weakref.ref(self)
-            reader = Reader(lambda: _note(this, reader))
-            reader.connect(self._addresses or embedded_broker().address, self._arguments)
+            reader = Reader(lambda: _note(this, reader), self._journal)
+            try:
+                reader.connect(self._addresses or embedded_broker().address, self._arguments)
+            except STOMPError as error:
+                if error.Frame is None:
+                    self._journal.note("error", error.Message)
+                else:
+                    self._journal.note_error(error.Frame)
+                raise
             self.set_trait("address", reader.client.address)
             self._streams.clear()
             self._reader = reader
@@ -188,6 +208,12 @@ class StompSession(HasTraits):
         """How often the connection was lost and came back since `connect`."""
         return self._reader.reconnects if self._reader else 0
 
+    @property
+    def journal(self) -> Journal:
+        """What has happened to it: when it was connected and lost, what was subscribed and refused,
+        the ERRORs of the broker in full; the newest 200 entries."""
+        return self._journal
+
     def __enter__(self) -> Self:
         return self.connect()
 
@@ -243,7 +269,7 @@ class StompSession(HasTraits):
             durable = options.get("durable") and dialect_of(reader.client.server).durable
             if replaced is not None and durable:  # its name may be in use but once
                 replaced.unsubscribe()
-            reader.subscribe(inlet)
+            reader.subscribe(inlet, name)
             stream = FrameStream(self, name, inlet)
             self._streams[name] = stream
         if replaced is not None:  # now that the new one is there; it may have been refused
@@ -266,7 +292,7 @@ class StompSession(HasTraits):
         """As `FrameStream.resume`."""
         reader = self._of_a_live(stream)
         if stream.state == "paused":
-            reader.subscribe(stream._inlet)
+            reader.subscribe(stream._inlet, stream.name)
 
     def _of_a_live(self, stream: FrameStream) -> Reader:
         if not stream.live:
@@ -283,8 +309,13 @@ class StompSession(HasTraits):
         Returns:
             With ``receipt=True`` a `stompy.Receipt` that can be waited for, else None.
         """
-        sender = self.open_transaction or self.client
-        receipt = sender.message(destination, body, **kwargs)
+        return self.send_by(self.open_transaction or self.client, destination, body, **kwargs)
+
+    def send_by(
+        self, sender: STOMPClient | STOMPTransaction, *args: Any, **kwargs: Any
+    ) -> Receipt | None:
+        """As `send`, by a transaction that is not this thread's, and counted all the same."""
+        receipt = sender.message(*args, **kwargs)
         self._sent += 1
         return receipt
 
@@ -344,6 +375,13 @@ class StompSession(HasTraits):
     def _repr_html_(self) -> str:
         error = f"<br>{html.escape(visible(self.last_error.Message))}" if self.last_error else ""
         return f"<code>{html.escape(repr(self))}</code>{error}"
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    """A text in which the secrets are masked."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 class _Secret(str):

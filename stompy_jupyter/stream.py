@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
 from stompy import AckMode, STOMPClosed, STOMPError, STOMPTimeout
 from stompy_jupyter.callbacks import Callback
-from stompy_jupyter.display import FRAME_COLUMNS, frame_rows, html_table, visible
+from stompy_jupyter.display import MAX_FRAMES, MAX_HTML, PREVIEW, frames_html, visible
 from stompy_jupyter.table import WAIT_SLICE
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ RATE_SPAN = 10
 """Seconds over which `FrameStream.stats` takes the rate."""
 
 
+_numbers = itertools.count(1)
+
+
 class FrameStream:
     """The frames of one subscription, arriving in the background.
 
@@ -40,6 +44,7 @@ class FrameStream:
     connection has ended.
 
     Attributes:
+        id: tells it from all other streams of this process, also from those that are gone.
         name: what it is called in the notebook.
         session: the session it belongs to.
 
@@ -51,6 +56,7 @@ class FrameStream:
     """
 
     def __init__(self, session: StompSession, name: str, inlet: Inlet) -> None:
+        self.id = f"s{next(_numbers)}"
         self.session = session
         self.name = name
         self._inlet = inlet
@@ -312,6 +318,22 @@ class FrameStream:
         """The numbers (see `df.index`) of the frames that wait for `ack` or `nack`."""
         return self._inlet.unanswered
 
+    @property
+    def waiting(self) -> int:
+        """How many frames are `unacknowledged`; costs the same however many there are."""
+        return self._inlet.waiting
+
+    @property
+    def answers(self) -> bool:
+        """Whether `ack` and `nack` are for whoever looks: nobody else is to acknowledge."""
+        if not self.live or self.ack_mode is AckMode.Auto or self._inlet.callback_acks:
+            return False
+        return not self._inlet.send_acks or self.waiting > 0
+
+    def awaits(self, number: int) -> bool:
+        """Whether a frame is `unacknowledged`."""
+        return self._inlet.awaits(number)
+
     def ack(self, *numbers: int) -> None:
         """Acknowledge frames by their numbers, else the oldest that waits (STOMP 1.2, "ACK").
 
@@ -397,5 +419,6 @@ class FrameStream:
     def __repr__(self) -> str:
         return f"<FrameStream {self._summary()}>"
 
-    def _repr_html_(self) -> str:
-        return html_table(FRAME_COLUMNS, frame_rows(*self.table.last(10)), self._summary())
+    def _repr_html_(self, frames: int = MAX_FRAMES, limit: int = MAX_HTML) -> str:
+        first, rows = self.table.last(frames, body=PREVIEW + 1)
+        return frames_html(first, rows, self._summary(), limit)

@@ -21,12 +21,15 @@ from stompy_jupyter.batch import (
     Batch,
     HeaderNames,
     Rows,
+    frame_of,
     make_batch,
     to_table,
-    without_first,
+    with_text,
 )
 from stompy_jupyter.columns import Columns
-from stompy_jupyter.decode import as_text
+from stompy_jupyter.listing import listed
+from stompy_jupyter.rates import RateMeter
+from stompy_jupyter.search import Found, Term, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,11 +59,23 @@ class _Wish:
     callback: Callable[[], object]
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows that follow each other, the number of the first, and the columns of headers."""
+
+    first: int
+    batches: list[pa.RecordBatch]
+    names: HeaderNames
+
+
 class FrameTable:
     """The frames of one stream, in order of arrival.
 
     Any thread may append while others look. At `max_rows` rows or `max_bytes` bytes the oldest
     go first; `dropped` counts them, so that ``received == dropped + len(table)`` always holds.
+
+    The newest frames are kept as they came, too, so that `frame` can give them back whole: the
+    newest 4,096 at the least, or as many as 8 MiB or an eighth of the table have room for.
 
     Args:
         max_rows: how many rows are kept at the most.
@@ -100,7 +115,12 @@ class FrameTable:
         self._skip = 0  # rows of the first batch that are dropped already
         self._tail = Rows()
         self._tail_bytes = 0
+        self._before = Rows()  # what the tail was before it was sealed last
+        self._before_bytes = 0
+        self._sealed_octets = 0
         self._names = HeaderNames()
+        self._rates = RateMeter()
+        self._noted = 0  # rows of the tail that these two know
         self._wishes: list[_Wish] = []
         self._next_wish = _NEVER
         self._lock = threading.Lock()  # guards all of these
@@ -163,7 +183,12 @@ class FrameTable:
         batch = make_batch(self._tail, self._names, self.decode)
         self._batches.append(batch)
         self._batch_bytes += batch.nbytes
-        self._tail, self._tail_bytes = Rows(), 0
+        self._rates.add(self._tail.arrivals[self._noted :])
+        self._sealed_octets += self._tail_bytes
+        self._before, self._before_bytes = self._tail, self._tail_bytes
+        if self._before_bytes > 2 * self._seal_bytes:  # a frame as large as that is not kept twice
+            self._before, self._before_bytes = Rows(), 0
+        self._tail, self._tail_bytes, self._noted = Rows(), 0, 0
         while self._batch_bytes > self.max_bytes and len(self._batches) > 1:
             self._drop_first(self._batches[0].rows - self._skip)
 
@@ -261,7 +286,7 @@ class FrameTable:
     def nbytes(self) -> int:
         """About how many bytes the table holds, without Python objects that were decoded."""
         with self._lock:
-            rows = self._batch_bytes + self._tail_bytes
+            rows = self._batch_bytes + self._tail_bytes + self._before_bytes
         return rows + self._columns.nbytes
 
     @property
@@ -291,8 +316,7 @@ class FrameTable:
         what is inside of them.
         """
         with self._looking:  # in here, so that who comes later sees more
-            batches, first = self._snapshot()
-            return self._columns.to_pandas(to_table(batches), first)
+            return self._columns.to_pandas(*self._all())
 
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table, headers as the text that they were; costs no copy.
@@ -301,38 +325,164 @@ class FrameTable:
         the charset it came in, and the octets that came where it is not. With a `decode` other
         than "text" it is not brought into UTF-8, and with "bytes" always binary.
         """
-        return to_table(self._snapshot()[0])
+        return self._all()[0]
 
-    def last(self, n: int) -> tuple[int, list[dict[str, object]]]:
+    def last(self, n: int, *, body: int | None = None) -> tuple[int, list[dict[str, object]]]:
         """The newest `n` rows, oldest first, with the number of the first of them.
 
-        Bodies are as in `df`, but text where that has decoded values.
+        Bodies are as in `df`, but text where that has decoded values; with `body`, no more than
+        their first so many characters, which is cheap also where they are large.
         """
-        batches, first = self._snapshot(n)
-        rows = [row for batch in batches for row in batch.data.to_pylist()]
-        if self.decode != "bytes":
-            for row in rows:
-                if isinstance(row["body"], bytes):
-                    kind = row["content_type"] if self.decode != "text" else None
-                    row["body"] = as_text(row["body"], kind)
-        return first, rows
+        part = self._part(None, n)
+        return part.first, listed(part.batches, self.decode, body)
 
-    def _snapshot(self, newest: int | None = None) -> tuple[list[Batch], int]:
-        """The rows, or the `newest` of them, with the number of the first; one batch at least."""
+    def rows(
+        self, first: int, count: int, *, body: int | None = None
+    ) -> tuple[int, list[dict[str, object]]]:
+        """`count` rows from number `first` on, as `last` gives them; fewer where there are no more.
+
+        Where the first have been dropped, those that are left from `dropped` on.
+
+        Example:
+            >>> table = FrameTable()
+            >>> table.extend([STOMPFrame("MESSAGE", {}, body) for body in "abc"])
+            0
+            >>> first, rows = table.rows(1, 1)
+            >>> first, [row["body"] for row in rows]
+            (1, ['b'])
+        """
+        part = self._part(first, count)
+        return part.first, listed(part.batches, self.decode, body)
+
+    def frame(self, number: int) -> tuple[STOMPFrame, bool, int]:
+        """The frame of that number, as a frame again.
+
+        Returns:
+            The frame; whether it is whole, as it came; and when that was, in nanoseconds since
+            1970. One that is not whole was made from its row: its headers are not in their order,
+            ``content-length``, ``subscription`` and ``ack`` are missing, and its time is in whole
+            microseconds.
+
+        Raises:
+            LookupError: it has been dropped, or has not come yet.
+
+        Example:
+            >>> table = FrameTable()
+            >>> table.append(STOMPFrame("MESSAGE", {"destination": "/topic/T"}, b"hello"))
+            0
+            >>> frame, whole, received_ns = table.frame(0)
+            >>> frame.text, whole
+            ('hello', True)
+        """
         with self._lock:
-            batches, tail = list(self._batches), self._tail.newest(newest or BATCH_ROWS)
-            end, skip, names = self.received, self._skip, self._names.copy()
-        if tail or not batches:
-            batches.append(make_batch(tail, names, self.decode))
-        rows = sum(batch.rows for batch in batches) - skip
-        if newest is not None and rows > newest:
-            skip += rows - newest
-            rows = newest
-        while len(batches) > 1 and skip >= batches[0].rows:
-            skip -= batches.pop(0).rows
-        if skip:
-            batches[0] = without_first(batches[0], skip, self.decode)
-        return batches, end - rows
+            behind = self.received - len(self._tail)
+            rows = self._tail if number >= behind else self._before
+            place = number - behind + (0 if rows is self._tail else len(rows))
+            if self.dropped <= number < self.received and place >= 0:
+                return rows.frame(place), True, rows.arrivals[place]
+        part = self._part(number, 1)
+        if part.first != number or not part.batches:
+            raise LookupError(self._missing(number))
+        (batch,) = part.batches
+        (row,) = batch.to_pylist()
+        frame = frame_of(row, part.names.occurring, self.decode)
+        return frame, False, batch.column("received_at")[0].value * 1000
+
+    def _missing(self, number: int) -> str:
+        if number < 0:
+            return f"no frame has the number {number}: they begin with 0"
+        if number < self.dropped:
+            return f"frame {number} is not kept any more: the oldest is {self.dropped}"
+        return f"frame {number} has not come yet: {self.received} have, beginning with 0"
+
+    def find(self, terms: Sequence[Term], first: int = 0, limit: int = 2000) -> Found:
+        """The frames for which all `terms` are true, among those from number `first` on.
+
+        It searches the rows that are kept at this moment, a million in about a second, and lets
+        other threads go on. ``content-length``, ``subscription`` and ``ack`` are not in rows.
+
+        Returns:
+            The numbers of the newest `limit` that match, and how many do in all.
+
+        Example:
+            >>> table = FrameTable()
+            >>> table.extend([STOMPFrame("MESSAGE", {"n": n}, "a price") for n in "123"])
+            0
+            >>> table.find([Term(None, "PRICE"), Term("n", "2.0", negated=True)])
+            Found(numbers=[0, 2], total=2, first=0, end=3)
+        """
+        part = self._part(first, sys.maxsize)
+        return search(part.batches, part.names.occurring, terms, part.first, limit)
+
+    def _part(self, first: int | None, count: int) -> _Part:
+        """Up to `count` rows from number `first` on, or the newest; copies nothing but the tail."""
+        with self._lock:
+            start = self.received - count if first is None else first
+            start = min(max(start, self.dropped), self.received)
+            end = min(start + max(count, 0), self.received)
+            batches, number = list(self._batches), self.dropped - self._skip
+            behind = self.received - len(self._tail)
+            tail = self._tail.part(max(start - behind, 0), max(end - behind, 0))
+            names = self._names.copy()
+        parts = []
+        for batch in batches:
+            if number < end and start < number + batch.rows:
+                skip = max(start - number, 0)
+                parts.append(batch.data.slice(skip, end - number - skip))
+            number += batch.rows
+        if tail:
+            parts.append(make_batch(tail, names, self.decode).data)
+        return _Part(start, parts, names)
+
+    def _all(self) -> tuple[pa.Table, int]:
+        """All rows as a table, with the number of the first."""
+        part = self._part(0, sys.maxsize)
+        batches = part.batches or [make_batch(Rows(), part.names, self.decode).data]
+        # Of the first batch, what kept the bodies from being text may have been dropped.
+        batches[0] = with_text(batches[0], self.decode)
+        return to_table(batches), part.first
+
+    # -- what it amounts to ------------------------------------------------------------------
+
+    @property
+    def octets(self) -> int:
+        """About how many octets of bodies and headers have come in all."""
+        with self._lock:
+            return self._sealed_octets + self._tail_bytes
+
+    def rates(self) -> tuple[int, list[int]]:
+        """The second (since 1970) of the newest frame, and the frames of each second up to it.
+
+        Oldest first, 300 seconds at the most and no leading zeros; ``(0, [])`` before the first
+        frame.
+        """
+        with self._lock:
+            self._note_tail()
+            return self._rates.read()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The column in `df` of each header that has occurred, in order of first occurrence.
+
+        Without those that `df` does not have, and those beyond its first 256.
+
+        Example:
+            >>> table = FrameTable()
+            >>> table.append(STOMPFrame("MESSAGE", {"message-id": "1", "size": "XL"}))
+            0
+            >>> table.headers
+            {'message-id': 'message_id', 'size': 'header_size'}
+        """
+        with self._lock:
+            self._note_tail()
+            return self._names.occurring
+
+    def _note_tail(self) -> None:
+        """Count what is new in the tail: appending costs nothing for it."""
+        self._rates.add(self._tail.arrivals[self._noted :])
+        for shape in {id(shape): shape for shape in self._tail.shapes[self._noted :]}.values():
+            self._names.learn(shape)
+        self._noted = len(self._tail)
 
 
 def _fulfil(wishes: Sequence[_Wish]) -> None:

@@ -199,7 +199,8 @@ def test_a_lost_connection_comes_back_with_its_streams_and_says_nothing_unasked(
         assert value("int(status.set_index('session')['reconnects']['session'])") == "1"
         value("%stomp_disconnect session")
     told = {message["msg_type"] for result in results for message in result.messages}
-    assert told == {"status", "execute_input", "execute_result"}
+    shown = {"execute_result", "display_data", "update_display_data"}
+    assert told == {"status", "execute_input", *shown}
 
 
 # -- completion -----------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ def test_the_quickstart_shows_what_it_promises(executed: Notebook) -> None:
 
     stream = shown["%stomp_subscribe /topic/prices --as prices"][0].data
     assert "application/vnd.jupyter.widget-view+json" in stream
-    assert stream["text/plain"] == "<FrameStream /topic/prices: 0 frames, live>"
+    assert stream["text/plain"] == "<FrameStream /topic/prices: 401 frames, ended>"
+    assert stream["text/html"].count("<tr>") == 51  # what has come since it was shown
 
     dtypes = shown["prices.df.dtypes"][0].data["text/plain"]
     for column, dtype in {

@@ -6,9 +6,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from IPython.core.displaypub import DisplayPublisher
 
 from stompy import STOMPError, wire
 from stompy_jupyter import FrameStream, StompSession
@@ -53,6 +54,33 @@ def shown_error(shell: Any, capsys: pytest.CaptureFixture[str], code: str) -> li
     assert capsys.readouterr().out.splitlines() == lines
     assert 2 <= len(lines) <= 3, lines
     return lines
+
+
+class Shown(NamedTuple):
+    """What a front end was told to display: by its kinds, under which id, in place of another."""
+
+    data: dict[str, Any]
+    display: str | None
+    update: bool
+
+
+class FrontEnd(DisplayPublisher):
+    """Notes what is displayed; put it in the place of a shell's `display_pub`."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell=shell)
+        self.shown: list[Shown] = []
+
+    def publish(  # type: ignore[override]  # without what is no more than deprecated
+        self,
+        data: dict[str, Any],
+        metadata: Any = None,
+        *,
+        transient: dict[str, str] | None = None,
+        update: bool = False,
+        **_: Any,
+    ) -> None:
+        self.shown.append(Shown(data, (transient or {}).get("display_id"), update))
 
 
 @contextmanager

@@ -106,10 +106,40 @@ def test_the_weight_of_a_row_is_its_body_and_its_values():
     assert Rows().add_all([frame, frame], 0) == 10
 
 
-@pytest.mark.parametrize(("n", "bodies"), [(1, ["2"]), (2, ["1", "2"]), (9, ["0", "1", "2"])])
-def test_the_newest_rows_have_their_headers(n, bodies):
-    newest = rows_of({"a": "0"}, {"b": "1", "c": "1"}, {"c": "2"}).newest(n)
-    assert len(newest) == len(bodies)
-    table = columns(newest)
-    assert table["body"] == bodies
-    assert table["c"][-1] == "2"
+@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize("end", [0, 1, 2, 3, 9])
+def test_a_part_of_rows_has_its_headers(first, end):
+    headers = [{"a": "0"}, {"b": "1", "c": "1"}, {"c": "2"}]
+    part = rows_of(*headers).part(first, end)
+    expected = headers[first:end]
+    assert len(part) == len(expected)
+    assert [part.frame(place).Headers for place in range(len(part))] == expected
+    table = columns(part)
+    assert table["body"] == [str(number) for number in range(first, min(end, 3))]
+    for name in "abc":
+        values = [some.get(name) for some in expected]
+        assert table.get(name, [None] * len(values)) == values
+
+
+def test_names_know_which_headers_have_come_and_in_what_order():
+    names = HeaderNames()
+    assert names.occurring == {}
+    assert names.learn(["b", "ack", "message-id", "a", "b", "size"])
+    assert list(names.occurring.items()) == [
+        ("b", "b"),
+        ("message-id", "message_id"),
+        ("a", "a"),
+        ("size", "header_size"),
+    ]
+    assert names["ack"] is None
+    with pytest.raises(KeyError):
+        names["never"]
+
+
+def test_a_usual_header_has_its_column_also_where_there_is_no_other_left(monkeypatch):
+    monkeypatch.setattr(batch, "MAX_HEADER_COLUMNS", 1)
+    names = HeaderNames()
+    assert not names.learn(["a", "b", "destination"])
+    assert names.occurring == {"a": "a", "destination": "destination"}
+    assert names.learn(["destination", "a", "content-length"])
+    assert not names.copy().learn(["b"])

@@ -242,3 +242,49 @@ def test_a_cell_that_holds_the_whole_interpreter_up_costs_no_connection() -> Non
         client.subscribe("/topic/T")
         client.message("/topic/T", "still here")
         assert client.recv(timeout=TIMEOUT).text == "still here"
+
+
+# -- silence ---------------------------------------------------------------------------------
+
+
+def test_silence_is_counted_from_what_went_out_and_from_what_was_read(broker):
+    with stompy.connect(broker.address, heart_beat=(0, 0)) as client:
+        time.sleep(0.05)
+        ours, theirs = client.silence
+        assert 0.05 <= ours < 2
+        assert 0.05 <= theirs < 2
+        client.send("SEND", destination="/topic/t", receipt=True)
+        assert client.silence[0] < ours
+        assert client.silence[1] >= theirs
+        client.recv(TIMEOUT)
+        assert client.silence[1] < theirs
+
+
+def test_beats_end_the_silence_though_no_frame_comes():
+    with beating(takes_beats(1)) as (client, _):
+        until(lambda: client.silence[0] > INTERVAL / 2000)
+        until(lambda: client.silence[0] < INTERVAL / 4000)
+
+
+def test_who_reads_nothing_but_beats_has_heard_them():
+    long_enough = threading.Event()
+
+    def script(link: Link) -> None:
+        assert long_enough.wait(TIMEOUT)
+        link.send(b"\n")
+
+    with beating(script, ours=0, theirs=INTERVAL) as (client, _):
+        until(lambda: client.silence[1] > 0.1)
+        long_enough.set()
+        until(lambda: client._connection._unread())
+        with pytest.raises(STOMPTimeout):
+            client.recv(0)
+        assert client.silence[1] < 0.1
+
+
+def test_without_a_connection_there_is_no_silence(broker):
+    client = STOMPClient()
+    assert client.silence is None
+    with stompy.connect(broker.address) as client:
+        assert client.silence is not None
+    assert client.silence is None

@@ -272,6 +272,7 @@ def test_on_takes_a_session(shell, prices):
     assert offered(shell, "%stomp_subscribe /topic/a --on |") == ["second", "main"]
     assert offered(shell, "%stomp_send --on=ma|") == ["main"]
     assert offered(shell, "%stomp_disconnect s|") == ["second"]
+    assert offered(shell, "%stomp_widget |") == ["second", "main"]
 
 
 def test_a_variable_that_is_a_session_is_one(shell, prices):

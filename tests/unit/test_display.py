@@ -14,6 +14,7 @@ from stompy_jupyter.display import (
     Listing,
     frame_html,
     frame_rows,
+    frames_html,
     html_table,
     visible,
     visible_lines,
@@ -108,6 +109,28 @@ def test_markup_in_a_table_stays_text():
     table = Reader(html_table([HOSTILE], [[HOSTILE]], HOSTILE))
     assert table.cells == [HOSTILE] * 3
     assert set(table.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+ROW = {"received_at": MOMENT, "content_type": "text/plain", "size": 9, "body": "<☃>'"}
+
+
+@pytest.mark.parametrize("limit", [0, 300, 400, 700, 1000, 1001, 2000, 100_000])
+def test_of_rows_those_are_shown_that_fit_the_newest_and_their_number_is_said(limit):
+    rows = [{**ROW, "body": f"<☃>'{number}"} for number in range(20)]
+    html = frames_html(100, rows, "title", limit)
+    table = Reader(html)
+    shown = table.tags.count("tr") - 1
+    assert len(html.encode()) <= limit or not shown
+    assert table.cells[:1] == [f"title; the newest {shown} are shown"]
+    assert table.cells[6 :: len(FRAME_COLUMNS)] == [str(n) for n in range(120 - shown, 120)]
+    one_more = frames_html(100, rows[: shown + 1], "title")
+    assert shown == 20 or len(one_more.encode()) > limit
+
+
+def test_when_all_frames_are_shown_the_caption_does_not_count_them():
+    assert Reader(frames_html(0, [ROW, ROW], "title")).cells[0] == "title"
+    assert Reader(frames_html(0, [], "title")).cells[0] == "title"
+    assert Reader(frames_html(1234, [], "title")).cells[0] == "title; the newest 0 are shown"
 
 
 # -- several lines ---------------------------------------------------------------------------

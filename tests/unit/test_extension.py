@@ -18,7 +18,7 @@ from tests.unit.shells import called, run
 from tests.unit.waiting import until
 
 LINE = """
-    ack broker connect disconnect nack on pause resume send status subscribe unsubscribe wait
+    ack broker connect disconnect nack on pause resume send status subscribe unsubscribe wait widget
 """
 CELL = "on send transaction"
 
@@ -252,4 +252,5 @@ def test_the_publisher_forgets_a_view_that_has_had_its_last_news(shell):
     run(shell, "stomp_connect", "--as s")
     shell.display_formatter.format(run(shell, "stomp_subscribe", "/queue/q --as q"))
     run(shell, "stomp_unsubscribe", "q")
-    until(lambda: not publisher._sources, 2)
+    run(shell, "stomp_disconnect")
+    until(lambda: not publisher._sources)

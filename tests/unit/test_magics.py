@@ -15,7 +15,16 @@ import stompy
 from stompy import STOMPConnectError, STOMPError
 from stompy_jupyter import FrameStream, StompSession
 from stompy_jupyter.embedded import embedded_broker
-from tests.unit.shells import message, received, run, run_cell, saying, sessions, shown_error
+from tests.unit.shells import (
+    FrontEnd,
+    message,
+    received,
+    run,
+    run_cell,
+    saying,
+    sessions,
+    shown_error,
+)
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("unconfigured")
@@ -664,6 +673,118 @@ def test_a_replaced_stream_that_nobody_holds_is_let_go(shell):
     table = weakref.ref(shell.user_ns["q"].table)
     run(shell, "stomp_subscribe", "/queue/q --as q")
     until(lambda: gc.collect() >= 0 and table() is None)  # when its view has had the last news
+
+
+def test_the_widget_shows_the_newest_session_or_the_one_that_is_named(shell, broker):
+    address = "{}:{}".format(*broker.address)
+    first, newest = (run(shell, "stomp_connect", f"{address} --as {name}") for name in "ab")
+    assert run(shell, "stomp_widget") is run(shell, "stomp_widget", "b")
+    assert run(shell, "stomp_widget").window()["session"]["name"] == newest.name
+    assert run(shell, "stomp_widget", "a") is not run(shell, "stomp_widget", "b")
+    assert run(shell, "stomp_widget", "'a'").window()["session"]["name"] == first.name
+
+
+def test_the_widget_of_a_session_is_shown_with_its_tables_beside_it(shell, queue):
+    run(shell, "stomp_send", "/queue/q <b>")
+    queue.wait(1, timeout=5)
+    data, _ = shell.display_formatter.format(run(shell, "stomp_widget"))
+    assert "&lt;b&gt;" in data["text/html"]
+    assert "StompSession s:" in data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_without_a_session_there_is_no_widget(shell):
+    with pytest.raises(UsageError, match="no session yet"):
+        run(shell, "stomp_widget")
+    run(shell, "stomp_connect")
+    with pytest.raises(UsageError, match="'other' is no session"):
+        run(shell, "stomp_widget", "other")
+
+
+# -- what stays of a stream that was shown -----------------------------------------------------
+
+
+@pytest.fixture
+def front_end(shell: Any, monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
+    """The front end of the shell."""
+    front_end = FrontEnd(shell)
+    monkeypatch.setattr(shell, "display_pub", front_end)
+    return front_end
+
+
+def test_a_cell_that_ends_in_a_stream_shows_it_once_and_has_it_as_its_value(shell, front_end):
+    run(shell, "stomp_connect")
+    stream = run_cell(shell, "%stomp_subscribe /queue/q --as q")
+    assert stream is shell.user_ns["q"] is shell.displayhook._
+    (shown,) = front_end.shown
+    assert shown.data["text/plain"] == repr(stream)
+    assert {"text/html", "application/vnd.jupyter.widget-view+json"} <= set(shown.data)
+    assert (shown.display is not None, shown.update) == (True, False)
+
+
+def test_a_stream_that_is_assigned_is_not_shown(shell, front_end):
+    run(shell, "stomp_connect")
+    run_cell(shell, "x = %stomp_subscribe /queue/q")
+    run_cell(shell, "%stomp_subscribe /queue/p --as p\n1")
+    assert front_end.shown == []
+    assert run_cell(shell, "x") is shell.user_ns["x"]
+    assert len(front_end.shown) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "%stomp_unsubscribe q",
+        "%stomp_disconnect",
+        "q.unsubscribe()",
+        "s.disconnect()",
+        "%stomp_subscribe /queue/q --as q",
+        "%stomp_broker stop",
+    ],
+)
+def test_when_a_stream_has_ended_what_was_shown_of_it_is_its_last_state(shell, front_end, end):
+    run(shell, "stomp_connect", "--as s --no-reconnect")
+    stream = run_cell(shell, "%stomp_subscribe /queue/q --as q")
+    run(shell, "stomp_send", "/queue/q one")
+    run_cell(shell, "%stomp_wait q")
+    assert len(front_end.shown) == 1
+    run_cell(shell, f"{end}\n_ = None")
+    until(lambda: not stream.live)
+    run_cell(shell, "pass")
+    final = [shown for shown in front_end.shown if shown.update]
+    assert [shown.display for shown in final] == [front_end.shown[0].display]
+    assert "application/vnd.jupyter.widget-view+json" in final[0].data
+    assert "/queue/q: 1 frames, ended" in final[0].data["text/html"]
+    assert "<td>one</td>" in final[0].data["text/html"]
+
+
+def test_the_last_state_is_shown_at_once_while_the_cell_goes_on(shell, front_end):
+    run(shell, "stomp_connect")
+    run_cell(shell, "%stomp_subscribe /queue/q --as q")
+    run_cell(shell, "%stomp_subscribe /queue/p --as p")
+    shell.user_ns["shown"] = front_end.shown
+    run_cell(
+        shell, "%stomp_unsubscribe p\nfirst = len(shown)\n%stomp_disconnect\nlater = len(shown)"
+    )
+    assert (shell.user_ns["first"], shell.user_ns["later"]) == (3, 4)
+    assert len(front_end.shown) == 4
+
+
+def test_a_stream_that_has_been_read_to_its_end_is_shown_in_its_last_state(shell, front_end):
+    run(shell, "stomp_connect")
+    run(shell, "stomp_send", "/queue/q one")
+    stream = run_cell(shell, "%stomp_subscribe /queue/q --n 1")
+    assert (stream.live, front_end.shown) == (False, [])  # nothing is to be replaced
+
+
+def test_the_widget_of_a_session_ends_with_it(shell, front_end):
+    run(shell, "stomp_connect", "--as s")
+    run_cell(shell, "%stomp_subscribe /queue/q --as q\n%stomp_widget")
+    run_cell(shell, "%stomp_unsubscribe q")
+    assert not any(shown.update for shown in front_end.shown)
+    run_cell(shell, "%stomp_disconnect")
+    (final,) = [shown for shown in front_end.shown if shown.update]
+    assert "disconnected" in final.data["text/html"]
 
 
 # -- %stomp ----------------------------------------------------------------------------------

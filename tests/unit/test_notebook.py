@@ -1,18 +1,22 @@
 """What the magics of one notebook have opened, found by name; its variables; its front end."""
 
+import gc
 import getpass
 import keyword
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from IPython.core.error import StdinNotImplementedError, UsageError
+from ipywidgets import Widget
 
 from stompy.broker import Broker
-from stompy_jupyter import FrameStream, StompSession
+from stompy_jupyter import FrameStream, StompSession, StompWidget
 from stompy_jupyter.notebook import DESTINATIONS, Notebook
 from tests.unit.conftest import our_threads
-from tests.unit.shells import called
+from tests.unit.shells import FrontEnd, called
+from tests.unit.waiting import until
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -196,6 +200,53 @@ def test_a_stream_that_is_to_be_plain_has_no_view(notebook, session):
     assert not [t for t in our_threads() if "publisher" in t.name]
 
 
+def test_a_session_has_one_view_with_a_table_of_each_stream_beside_it(notebook, session):
+    session.subscribe("/queue/<a>")
+    session.subscribe("/queue/b")
+    widget = notebook.widget(session)
+    assert notebook.widget(session) is widget
+    data, _ = notebook.show_widget(widget)
+    assert data[WIDGET]["model_id"] == widget.model_id
+    assert data["text/plain"] == repr(session)
+    assert "/queue/&lt;a&gt;: 0 frames" in data["text/html"]
+    assert "/queue/b: 0 frames" in data["text/html"]
+
+
+def test_sessions_have_views_of_their_own(notebook, broker, session):
+    with StompSession(broker.address) as other:
+        assert notebook.widget(session) is not notebook.widget(other)
+
+
+def test_a_stream_whose_view_was_closed_gets_another_one(notebook, session):
+    stream = session.subscribe("/queue/a")
+    first = notebook.show(stream)[0][WIDGET]
+    Widget.close_all()
+    assert notebook.show(stream)[0][WIDGET] != first
+
+
+def test_a_session_whose_view_was_closed_gets_another_one(notebook, session):
+    closed = notebook.widget(session)
+    closed.close()
+    again = notebook.widget(session)
+    assert again is not closed
+    assert again.comm is not None
+
+
+def test_a_view_that_was_made_in_python_is_shown_as_it_is(notebook, session):
+    data, _ = notebook.show_widget(StompWidget(session))
+    assert WIDGET in data
+    assert "text/html" not in data
+
+
+def test_a_session_that_is_gone_is_not_held_by_its_view(notebook, broker):
+    session = StompSession(broker.address).connect()
+    notebook.widget(session)
+    gone = weakref.ref(session)
+    session.disconnect()
+    del session
+    until(lambda: gc.collect() >= 0 and gone() is None)
+
+
 @pytest.mark.parametrize("given", ["s3cr3t", "", " with spaces "])
 def test_a_passcode_is_what_was_typed(notebook, monkeypatch, capsys, given):
     asked: list[str] = []
@@ -226,6 +277,25 @@ def test_who_interrupts_the_question_interrupts_the_cell(notebook, monkeypatch):
 
 
 # -- the end ---------------------------------------------------------------------------------
+
+
+def test_close_leaves_tables_where_streams_and_sessions_were_shown(notebook, session, monkeypatch):
+    front_end = FrontEnd(notebook.shell)
+    monkeypatch.setattr(notebook.shell, "display_pub", front_end)
+    stream = session.subscribe("/queue/a")
+    session.send("/queue/a", "the body")
+    stream.wait(1, 5)
+    for shown in (stream, notebook.widget(session)):
+        notebook.displays._display(shown)
+    assert all(WIDGET in data for data, _, _ in front_end.shown)
+    displays = {display for _, display, _ in front_end.shown}
+    notebook.close()
+    final = front_end.shown[2:]
+    assert {display for _, display, update in final if update} == displays
+    for data, _, _ in final:
+        assert set(data) == {"text/plain", "text/html"}  # the view is no more
+        assert "1 frames, ended" in data["text/html"]
+        assert "<td>the body</td>" in data["text/html"]
 
 
 def test_close_ends_all_sessions_and_views_and_may_be_called_twice(notebook, session):

@@ -4,13 +4,14 @@ import gc
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from stompy_jupyter.publisher import INTERVAL, Publisher
+from stompy_jupyter.publisher import INTERVAL, MAX_REPLIES, Publisher
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -19,30 +20,46 @@ SHORT = 0.01
 
 
 class Source:
-    """Has news whenever `new` says so, and notes what it was made to send, and when."""
+    """Has news whenever `new` says so, and replies when there are `replies`.
+
+    It notes what it was made to send, and when: its name for news, the reply's text for a reply.
+    """
 
     def __init__(self, name: str = "", log: list[tuple[str, float]] | None = None) -> None:
         self.name = name
         self.log = [] if log is None else log
         self.new = threading.Event()
+        self.replies: deque[str] = deque()
         self.asked = 0
+
+    def reply(self) -> tuple[dict[str, Any], list[bytes]] | None:
+        return (
+            ({"reply": (text := self.replies.popleft())}, [text.encode()]) if self.replies else None
+        )
 
     def news(self) -> dict[str, Any] | None:
         self.asked += 1
         return {"from": self.name} if self.new.is_set() else None
 
-    def send(self, content: dict[str, Any]) -> None:
-        assert content == {"from": self.name}
-        self.log.append((self.name, time.monotonic()))
+    def send(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        text = content.get("reply", self.name)
+        assert content in ({"from": self.name}, {"reply": text})
+        assert buffers == ([text.encode()] if "reply" in content else [])
+        self.log.append((text, time.monotonic()))
 
 
 class Broken(Source):
-    """Fails when it is asked for news, or when it is to send them."""
+    """Fails when it is asked for a reply or for news, or when it is to send them."""
 
     def __init__(self, fails_in: str) -> None:
         super().__init__()
         self.fails_in = fails_in
         self.new.set()
+
+    def reply(self) -> None:
+        if self.fails_in == "reply":
+            self.asked += 1
+            raise RuntimeError("no reply from me")
 
     def news(self) -> dict[str, Any] | None:
         self.asked += 1
@@ -50,7 +67,7 @@ class Broken(Source):
             raise RuntimeError("no news from me")
         return {}
 
-    def send(self, content: dict[str, Any]) -> None:
+    def send(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         raise RuntimeError("nothing goes out")
 
 
@@ -108,7 +125,64 @@ def test_a_source_without_news_does_not_cost_the_others_their_turn(publisher):
     assert silent.log == []
 
 
-@pytest.mark.parametrize("fails_in", ["news", "send"])
+def test_replies_go_before_the_news_of_all_and_one_by_one():
+    publisher, log = Publisher(0.05), []
+    loud, asked = Source("loud", log), Source("asked", log)
+    publisher.add(loud)
+    publisher.add(asked)
+    until(lambda: asked.asked)
+    asked.replies.extend("12")
+    loud.replies.append("3")
+    loud.new.set()
+    until(lambda: len(log) >= 4)
+    publisher.stop()
+    assert sorted(text for text, _ in log[:3]) == ["1", "2", "3"]
+    assert log[3][0] == "loud"
+    assert all(later - earlier > 0.04 for (_, earlier), (_, later) in pairwise(log))
+
+
+def test_who_asks_again_and_again_does_not_keep_news_from_coming(publisher):
+    source = Source("news")
+    source.replies.extend("r" * 50)
+    source.new.set()
+    publisher.add(source)
+    until(lambda: not source.replies)
+    texts = "".join("." if text == "news" else text for text, _ in source.log)
+    assert max(map(len, texts.split("."))) == MAX_REPLIES
+
+
+def test_a_reply_that_is_told_of_goes_out_at_once_when_nothing_else_did():
+    publisher, source = Publisher(60), Source("a")
+    publisher.add(source)
+    until(lambda: source.asked)
+    source.replies.append("quick")
+    publisher.add(source)
+    until(lambda: source.log, timeout=2)
+    source.replies.append("too soon")
+    publisher.add(source)
+    publisher.stop()
+    assert [text for text, _ in source.log] == ["quick"]
+
+
+def test_a_publisher_that_begins_again_keeps_the_interval():
+    publisher, source = Publisher(0.1), Source("a")
+    source.new.set()
+    for count in (1, 2, 3):
+        publisher.add(source)
+        until(lambda count=count: len(source.log) == count)
+        publisher.remove(source)
+    assert all(later - earlier > 0.09 for (_, earlier), (_, later) in pairwise(source.log))
+
+
+def test_a_source_that_is_added_twice_is_asked_once_a_turn(publisher):
+    source = Source("a")
+    publisher.add(source)
+    publisher.add(source)
+    publisher.remove(source)
+    until(lambda: not thread_of(publisher))
+
+
+@pytest.mark.parametrize("fails_in", ["reply", "news", "send"])
 def test_a_broken_source_is_given_up_and_does_not_stop_the_others(publisher, caplog, fails_in):
     broken, good = Broken(fails_in), Source("good")
     good.new.set()

@@ -267,6 +267,19 @@ def test_a_message_that_comes_while_its_stream_ends_is_filed_or_stays_in_the_que
     assert [*stream.df["body"], *waiting_in(other, "/queue/q")] == ["late"]
 
 
+def test_what_waits_for_an_answer_is_counted_as_long_as_its_connection_is_there(session):
+    stream = session.subscribe("/queue/q", ack_mode="client-individual", send_acks=False)
+    for _ in range(3):
+        session.send("/queue/q", "a")
+    stream.wait(3, timeout=5)
+    stream.ack()
+    assert (stream.waiting, stream.unacknowledged) == (2, [1, 2])
+    assert [stream.awaits(number) for number in range(4)] == [False, True, True, False]
+    assert stream.answers
+    session.disconnect()
+    assert (stream.waiting, stream.unacknowledged, stream.answers) == (0, [], False)
+
+
 # -- several streams and several sessions ----------------------------------------------------
 
 
@@ -569,6 +582,130 @@ def test_a_stream_keeps_its_session(broker):
     gc.collect()
     assert stream.session.connected
     stream.session.disconnect()
+
+
+# -- the journal -----------------------------------------------------------------------------
+
+
+def noted(session: StompSession) -> list[tuple[str, str]]:
+    """What the journal of a session says."""
+    return [(entry.kind, entry.text) for entry in session.journal]
+
+
+def test_a_journal_says_what_has_happened_to_a_session(session):
+    stream = session.subscribe("/queue/q", name="q")
+    session.subscribe("/topic/t", ack_mode="client")
+    stream.pause()
+    stream.resume()
+    stream.unsubscribe()
+    stream.unsubscribe()
+    session.disconnect()
+    at = session.address
+    server = session.client.server
+    assert noted(session) == [
+        ("connected", f"{at}: {server}, STOMP 1.2"),
+        ("subscribed", "q: /queue/q (auto)"),
+        ("subscribed", "/topic/t (client)"),
+        ("unsubscribed", "q: /queue/q (paused)"),
+        ("subscribed", "q: /queue/q (auto)"),
+        ("unsubscribed", "q: /queue/q"),
+        ("disconnected", at),
+    ]
+    session.connect()
+    assert [kind for kind, _ in noted(session)][-1] == "connected"
+
+
+def test_a_journal_says_when_a_connection_was_lost_and_came_back(broker):
+    with StompSession(broker.address, reconnect=SOON) as session:
+        session.subscribe("/queue/q")
+        broker.drop()
+        until(lambda: session.reconnects == 1)
+        until(lambda: len(session.journal) == 4)
+    kinds = [kind for kind, _ in noted(session)]
+    assert kinds == ["connected", "subscribed", "reconnecting", "connected", "disconnected"]
+    assert "the connection broke" in noted(session)[2][1] or "closed" in noted(session)[2][1]
+
+
+def test_a_journal_says_when_a_session_is_lost_and_has_the_error_in_full(fragile):
+    stream = fragile.subscribe("/topic/t")
+    fragile.client.send("SEND", body="where to?")
+    until(lambda: not stream.live)
+    until(lambda: len(fragile.journal) == 4)
+    (_, _, (error, text), (lost, why)) = noted(fragile)
+    assert (error, lost) == ("error", "lost")
+    assert text.startswith("SEND without destination\n")
+    assert why.startswith(f"{fragile.address}: the broker says: SEND without destination")
+
+
+def test_a_refused_connection_is_in_the_journal(broker):
+    session = StompSession(broker.address)
+    broker.stop()
+    with pytest.raises(STOMPConnectError):
+        session.connect()
+    ((kind, text),) = noted(session)
+    assert kind == "error"
+    assert "nothing listens" in text
+
+
+def test_a_refused_login_is_in_the_journal_without_the_passcode():
+    with Broker(logins={"me": "s3cr3t"}) as guarded:
+        session = StompSession(guarded.address, login="me", passcode="wr0ng")
+        with pytest.raises(STOMPConnectError):
+            session.connect()
+    assert [kind for kind, _ in noted(session)] == ["error"]
+    assert "wr0ng" not in repr(session.journal) + repr(vars(session.journal))
+
+
+def test_a_passcode_that_is_the_login_is_no_secret():
+    def refuse(link: Link) -> None:
+        link.expect("CONNECT")
+        link.send(raw("ERROR", "message:guest is no friend of s3cr3t"))
+
+    with Peer(refuse, refuse) as peer:
+        host, port = peer.address
+        for url, login, said in (
+            ((host, port), "guest", "guest is no friend of s3cr3t"),
+            (f"stomp://me:s3cr3t@{host}:{port}", None, "guest is no friend of ***"),
+        ):
+            given = {"login": login, "passcode": login} if login else {}
+            session = StompSession(url, **given)
+            with pytest.raises(STOMPConnectError):
+                session.connect()
+            assert noted(session) == [("error", said)]
+
+
+@pytest.mark.parametrize("mode", ["auto", "client"])
+def test_a_table_that_is_full_is_noted_once_and_at_its_end_what_was_dropped(session, mode):
+    full = session.subscribe("/topic/t", name="t", max_rows=2, ack_mode=mode)
+    large = session.subscribe("/topic/t", name="large", max_bytes=3 * 1024**2)
+    roomy = session.subscribe("/topic/t")
+    for _ in range(5):
+        session.send("/topic/t", "x" * 1024**2)
+    for stream in (full, large, roomy):
+        stream.wait(5, 5)
+    full.pause()
+    full.resume()
+    session.send("/topic/t", "a")
+    full.wait(6, 5)
+    full.unsubscribe()
+    session.disconnect()
+    assert [text for kind, text in noted(session) if kind == "full" and "large" not in text] == [
+        "t: /topic/t is full at 2 rows: the oldest go",
+        f"t: /topic/t has ended: {full.dropped} frames were dropped in all",
+    ]
+    assert [text for kind, text in noted(session) if kind == "full" and "large" in text] == [
+        "large: /topic/t is full at 3 MiB: the oldest go",
+        f"large: /topic/t has ended: {large.dropped} frames were dropped in all",
+    ]
+
+
+def test_a_journal_does_not_keep_its_session(broker):
+    session = StompSession(broker.address).connect()
+    journal, forgotten = session.journal, weakref.ref(session)
+    del session
+    gc.collect()
+    assert forgotten() is None
+    until(lambda: [entry.kind for entry in journal] == ["connected", "disconnected"])
 
 
 # -- what must not kill the reading thread ---------------------------------------------------

@@ -78,13 +78,31 @@ def test_the_text_of_a_stream_shows_a_hostile_destination_as_text():
 
 
 def test_the_html_of_a_stream_shows_its_newest_frames_escaped():
-    stream = stream_of("first", *["x"] * 9, "<script>\x1b", destination="/topic/<b>")
+    stream = stream_of("first", *["x"] * 49, "<script>\x1b", destination="/topic/<b>")
     html = stream._repr_html_()
     assert "&lt;script&gt;\\x1b" in html
-    assert "/topic/&lt;b&gt;: 11 frames, live" in html
+    assert "/topic/&lt;b&gt;: 51 frames, live; the newest 50 are shown" in html
     assert "<script>" not in html
     assert "first" not in html
-    assert html.count("<tr>") == 11
+    assert html.count("<tr>") == 51
+
+
+def test_the_html_of_a_stream_that_shows_all_says_no_more_than_that():
+    stream = stream_of("a", "b")
+    assert "<caption>/topic/t: 2 frames, live</caption>" in stream._repr_html_()
+    stream.table.end()
+    assert "<caption>/topic/t: 2 frames, ended</caption>" in stream._repr_html_()
+    assert "<caption>/topic/t: 0 frames, live</caption>" in stream_of()._repr_html_()
+
+
+def test_the_html_of_a_stream_is_small_whatever_it_has_received():
+    stream = stream_of(*[f"{n:02}" + "\U000e0001'" * 500_000 for n in range(50)])
+    html = stream._repr_html_()
+    assert 50_000 < len(html.encode()) <= 64 * 1024
+    shown = html.count("<tr>") - 1
+    assert f"50 frames, live; the newest {shown} are shown" in html
+    assert f"<td>{50 - shown}</td>" in html
+    assert f"<td>{49 - shown}</td>" not in html
 
 
 def test_text_is_shown_as_text_though_another_body_is_none():

@@ -1,10 +1,12 @@
 """FrameTable: frames in, pandas and Arrow out."""
 
+import contextlib
 import gc
 import json
 import signal
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from stompy import STOMPClosed, STOMPError, STOMPFrame, STOMPTimeout
 from stompy_jupyter import FrameTable
+from stompy_jupyter.search import Term
 
 NOON = 1_700_000_000_123_456_789
 """Nanoseconds since 1970 at which frames arrive here."""
@@ -547,6 +550,237 @@ def test_last_has_the_same_bodies_as_the_data_frame():
     assert [row["body"] for row in table.last(4)[1]] == table.df["body"].tolist()
 
 
+# -- rows in the middle ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_rows", [12, 100, 1_000_000])
+@pytest.mark.parametrize(("first", "count"), [(0, 5), (16, 3), (20, 40), (26, 1), (15, 0), (3, -1)])
+def test_rows_are_those_from_a_number_on_over_the_borders_of_batches(max_rows, first, count):
+    table = table_of(*[message(str(number)) for number in range(27)], max_rows=max_rows)
+    start = max(first, table.dropped)
+    expected = list(range(start, min(start + max(count, 0), 27)))
+    begin, rows = table.rows(first, count)
+    assert begin == start
+    assert [int(row["body"]) for row in rows] == expected
+
+
+@pytest.mark.parametrize("first", [3, 100])
+def test_beyond_the_newest_frame_there_are_no_rows(first):
+    table = table_of(*[message()] * 3)
+    assert table.rows(first, 5) == (3, [])
+    assert FrameTable().rows(first, 5) == (0, [])
+
+
+def test_rows_and_last_give_the_same():
+    table = table_of(message("grün"), LATIN, message(b"\xff\x00", a="1"), message("x"))
+    assert table.rows(1, 9) == table.last(3)
+    assert [row["a"] for row in table.rows(1, 2)[1]] == [None, "1"]
+
+
+@pytest.mark.parametrize("decode", ["text", "bytes", "json"])
+@pytest.mark.parametrize(
+    "body", [b"gr\xc3\xbcn", b"\xff\xfe", b"\xf0\x9f\x98\x80" * 3, b'"ab"', b""]
+)
+def test_the_beginnings_of_bodies_are_those_of_the_whole(decode, body):
+    table = table_of(message(body), message("x"), message(b"\xff"), decode=decode)
+    whole = [row["body"] for row in table.last(3)[1]]
+    for length in range(1, 9):
+        assert [row["body"] for row in table.last(3, body=length)[1]] == [
+            body[:length] for body in whole
+        ]
+
+
+def test_of_a_large_body_the_beginning_is_cheap():
+    table = table_of(*[message("ü" * 1_000_000) for _ in range(30)])
+    assert len(table.last(30)[1][0]["body"]) == 1_000_000
+    tracemalloc.start()
+    _, rows = table.rows(0, 20, body=3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(row["body"], row["size"]) for row in rows] == [("üüü", 2_000_000)] * 20
+    assert peak < 1_000_000
+
+
+# -- one frame -------------------------------------------------------------------------------
+
+
+def test_a_frame_that_has_just_come_is_whole():
+    headers = {
+        "z": "1",
+        "content-length": "3",
+        "subscription": "s",
+        "ack": "a",
+        "destination": "/q",
+    }
+    table = FrameTable()
+    table.append(message("x"), NOON)
+    table.append(STOMPFrame("MESSAGE", headers, b"\xff\x00a"), NOON + 7)
+    frame, whole, received_ns = table.frame(1)
+    assert (frame.Command, list(frame.Headers.items())) == ("MESSAGE", list(headers.items()))
+    assert (frame.Body, whole, received_ns) == (b"\xff\x00a", True, NOON + 7)
+
+
+def test_the_frames_of_the_newest_batch_are_whole_and_older_ones_are_made_from_their_rows():
+    frames = [message(str(n), n=str(n), ack=str(n)) for n in range(60)]
+    table = table_of(*frames, max_rows=40)  # 5 in a batch, the last of them just full
+    for number in range(20, 60):
+        frame, whole, received_ns = table.frame(number)
+        assert whole == (number >= 55)
+        assert received_ns == (NOON if whole else NOON // 1000 * 1000)
+        assert frame.Body == frames[number].Body
+        expected = dict(frames[number].Headers)
+        if not whole:
+            del expected["ack"]
+        assert frame.Headers == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(4, "the oldest is 5"), (15, "15 have"), (-1, "begin")]
+)
+def test_a_frame_that_is_not_there_is_an_error_that_says_why(number, said):
+    table = table_of(*[message()] * 15, max_rows=10)
+    with pytest.raises(LookupError, match=f"{number}.*{said}"):
+        table.frame(number)
+
+
+def test_of_an_empty_table_there_is_no_frame():
+    with pytest.raises(LookupError, match="frame 0 has not come yet"):
+        FrameTable().frame(0)
+
+
+def rebuilt(frame: STOMPFrame, **arguments: Any) -> STOMPFrame:
+    """A frame that is made from its row, though it was the only one."""
+    table = table_of(frame, message(), message(), max_rows=3, **arguments)
+    again, whole, _ = table.frame(0)
+    assert not whole
+    return again
+
+
+@pytest.mark.parametrize("decode", ["text", "bytes", "json"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("grün", "text/plain"),
+        (b"\xff\x00", "text/plain"),
+        (b"caf\xe9", "text/plain;charset=latin-1"),
+        ("grün ☃".encode("utf-16-le"), "text/plain;charset=utf-16-le"),
+        ("grün".encode("cp037"), "text/plain;charset=cp037"),
+        (b"@@@", "text/plain;charset=cp037"),
+        (b"\xff", "text/plain;charset=ascii"),
+        ("☃", "text/plain;charset=ascii"),
+        (b"abc", "text/plain;charset=utf-16"),
+        (b"a", "text/plain;charset=nonsense"),
+        (b"", "text/plain;charset=latin-1"),
+    ],
+)
+def test_a_frame_that_is_made_from_its_row_has_the_octets_that_came(decode, body, content_type):
+    frame = message(body, content_type=content_type)
+    assert rebuilt(frame, decode=decode) == frame
+
+
+def test_a_frame_that_is_made_from_its_row_has_its_headers_by_their_names():
+    names = [
+        "destination",
+        "message-id",
+        "message_id",
+        "body",
+        "size",
+        "header_body",
+        "a",
+        "content-type",
+    ]
+    frame = STOMPFrame("MESSAGE", {name: f"the {name}" for name in names}, "x")
+    assert rebuilt(frame) == frame
+
+
+def test_headers_that_have_no_column_are_in_the_frame_all_the_same():
+    frame = STOMPFrame("MESSAGE", {f"h{n}": f'"{n}" ü' for n in range(300)}, "x")
+    assert rebuilt(frame) == frame
+
+
+def test_a_frame_that_is_too_large_to_be_kept_twice_is_made_from_its_row():
+    table = FrameTable(max_bytes=8000)
+    table.append(message(bytes(1500)))
+    assert table.frame(0)[1]
+    table.append(message(bytes(3000)))
+    frame, whole, _ = table.frame(1)
+    assert (len(frame.Body), whole) == (3000, False)
+
+
+def test_what_is_kept_of_frames_as_they_came_is_bounded_and_counted():
+    table = FrameTable(max_bytes=800_000)
+    for _ in range(20):
+        table.extend([message(bytes(1000))] * 100)
+    batches = table.arrow().nbytes
+    assert batches + 50_000 < table.nbytes < batches + 320_000
+
+
+# -- what it amounts to ----------------------------------------------------------------------
+
+
+def test_octets_are_those_of_bodies_and_headers_also_of_rows_that_were_dropped():
+    table = FrameTable(max_rows=10)
+    assert table.octets == 0
+    for number in range(25):
+        table.append(message("12345", n="12"))
+        assert table.octets == (number + 1) * (5 + 2 + len("/topic/t"))
+
+
+def test_the_rate_counts_frames_by_the_second_also_those_that_were_dropped():
+    table = FrameTable(max_rows=8)
+    assert table.rates() == (0, [])
+    for second in (100, 101, 103):
+        table.extend([message()] * second, second * 10**9)
+        assert table.rates()[0] == second
+    table.append(message(), 103 * 10**9 + 999_999_999)
+    assert table.rates() == (103, [100, 101, 0, 104])
+    assert table.rates() == (103, [100, 101, 0, 104])
+
+
+def test_the_headers_that_occur_are_those_of_the_data_frame():
+    table = FrameTable(max_rows=40)
+    assert table.headers == {}
+    names = ["b", "message-id", "content-length", "ack", "destination", "body", "content-type", "a"]
+    for name in names:
+        table.extend([STOMPFrame("MESSAGE", {name: "1"})] * 3)  # a batch has five
+        df = table.df.dropna(axis="columns", how="all")
+        assert set(table.headers.values()) == set(df.columns) - {"received_at", "size", "body"}
+    assert list(table.headers.items()) == [
+        ("b", "b"),
+        ("message-id", "message_id"),
+        ("destination", "destination"),
+        ("body", "header_body"),
+        ("content-type", "content_type"),
+        ("a", "a"),
+    ]
+
+
+def test_a_header_stays_when_its_rows_were_dropped():
+    table = table_of(message(a="1"), *[message(b="2")] * 9, max_rows=3)
+    assert table.headers == {"destination": "destination", "a": "a", "b": "b"}
+
+
+@pytest.mark.parametrize("max_rows", [1, 1_000_000])
+def test_headers_that_have_no_column_are_not_told(max_rows):
+    many = {f"h{n}": "1" for n in range(300)}
+    table = FrameTable(max_rows)
+    table.append(STOMPFrame("MESSAGE", many | {"message-id": "1"}))
+    assert list(table.headers) == [*list(many)[:256], "message-id"]
+
+
+def test_asking_changes_nothing():
+    frames = [message(str(n), **{f"h{n % 7}": str(n)}) for n in range(100)]
+    asked, left = FrameTable(max_rows=50), FrameTable(max_rows=50)
+    for frame in frames:
+        asked.append(frame, NOON)
+        assert asked.headers
+        assert asked.rates()
+        assert asked.rows(0, 3)
+        left.append(frame, NOON)
+    pd.testing.assert_frame_equal(asked.df, left.df)
+    assert (asked.headers, asked.rates(), asked.octets) == (left.headers, left.rates(), left.octets)
+
+
 # -- Arrow -----------------------------------------------------------------------------------
 
 
@@ -772,3 +1006,38 @@ def test_threads_may_ask_at_once_while_others_append():
         thread.join()
     assert not failed
     assert table.received == 3000
+
+
+def test_threads_may_look_for_frames_while_others_append():
+    table = FrameTable(max_rows=200)
+    done = threading.Event()
+    failed: list[object] = []
+
+    def append():
+        for number in range(0, 6000, 3):
+            table.extend([message(str(n), n=str(n)) for n in range(number, number + 3)])
+
+    def look():
+        while not done.is_set():
+            first, rows = table.rows(table.received - 120, 50)
+            if [row["body"] for row in rows] != [str(first + n) for n in range(len(rows))]:
+                failed.append(rows)
+            hits = table.find([Term(None, "7"), Term("n", "1", negated=True)])
+            if hits.numbers != [n for n in range(hits.first, hits.end) if "7" in str(n)]:
+                failed.append(hits)
+            with contextlib.suppress(LookupError):  # it may have been dropped meanwhile
+                number = max(0, table.received - 150)
+                if table.frame(number)[0].text != str(number):
+                    failed.append(number)
+            table.rates(), table.headers, table.octets
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    appender = threading.Thread(target=append)
+    for thread in (*lookers, appender):
+        thread.start()
+    appender.join()
+    done.set()
+    for thread in lookers:
+        thread.join()
+    assert not failed
+    assert sum(table.rates()[1]) == table.received == 6000

@@ -2,37 +2,53 @@
 
 import gc
 import json
+import time
 import weakref
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from stompy import AckMode, STOMPClient, STOMPError, STOMPFrame
-from stompy_jupyter import FrameStream, FrameTable, StompSession, StompWidget
-from stompy_jupyter.inlet import Inlet
+from stompy import STOMPError
+from stompy_jupyter import StompSession, StompWidget, widget
 from stompy_jupyter.publisher import publisher
-from stompy_jupyter.widget import ROWS
+from stompy_jupyter.window import SAVED, size_of
+from tests.unit.fakes import FakeSession, receive
+from tests.unit.sessions import SOON
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-HOSTILE = "<b>\x1b[31m\x00\n\u202e\u200b"
-SHOWN = "<b>\\x1b[31m\\x00\\n\\u202e\\u200b"
+GONE = "is gone from the kernel"
 
 
-class FakeSession:
-    """What a widget wants of a session, without a connection."""
+class Recording(StompWidget):
+    """Notes what it sends to the browser."""
 
-    def __init__(self) -> None:
-        self.address = "127.0.0.1:61613"
-        self.state = "connected"
-        self.streams: dict[str, FrameStream] = {}
+    def __init__(self, *args: Any) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.buffers: dict[str, list[bytes]] = {}
+        super().__init__(*args)
 
-    def add(self, name: str, destination: str = "/topic/t", **bounds: int) -> FrameStream:
-        table = FrameTable(**bounds)
-        inlet = Inlet(STOMPClient(), table, destination, AckMode.Auto)
-        self.streams[name] = FrameStream(self, name, inlet)
-        return self.streams[name]
+    def send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if content["kind"] == "reply":
+            self.buffers[content["id"]] = buffers or []
+        self.sent.append(content)
+
+    @property
+    def windows(self) -> list[dict[str, Any]]:
+        return [message for message in self.sent if message["kind"] == "window"]
+
+    def says(self, kind: str, **args: Any) -> None:
+        """Have the browser ask for something, by an id that is the kind."""
+        self._handle_custom_msg({"kind": kind, "id": kind, **args}, [])
+
+    def answer(self, kind: str, **args: Any) -> dict[str, Any]:
+        """Ask for something and wait for the answer."""
+        before = len(self.sent)
+        self.says(kind, **args)
+        return until(lambda: next((m for m in self.sent[before:] if m.get("id") == kind), None))
 
 
 @pytest.fixture
@@ -46,34 +62,15 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "add", lambda _: None)
 
 
-def receive(stream: FrameStream, body: bytes | str = "a", **headers: str) -> None:
-    frame = STOMPFrame("MESSAGE", {"destination": "/topic/t", **headers}, body)
-    stream.table.append(frame, 1_700_000_000_123_456_789)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time as widgets see it."""
+    now = [1000.0]
+    monkeypatch.setattr(widget.time, "monotonic", lambda: now[0])
+    return now
 
 
-@pytest.mark.usefixtures("quiet")
-def test_the_window_shows_the_session_its_streams_and_their_newest_frames(session):
-    prices = session.add("prices", max_rows=20)
-    for number in range(50):
-        receive(prices, f"body {number}", **{"content-type": "text/plain"})
-    window = StompWidget(session).window()
-    assert window["kind"] == "window"
-    assert window["session"] == {"address": "127.0.0.1:61613", "state": "connected"}
-    (stream,) = window["streams"]
-    rows = stream.pop("rows")
-    assert stream == {
-        "name": "prices",
-        "destination": "/topic/t",
-        "received": 50,
-        "dropped": 30,
-        "live": True,
-        "error": None,
-        "columns": ["frame", "received (UTC)", "content-type", "size", "body"],
-    }
-    assert rows == [
-        [str(number), "22:13:20.123", "text/plain", "7", f"body {number}"]
-        for number in range(50 - ROWS, 50)
-    ]
+# -- windows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("quiet")
@@ -87,47 +84,15 @@ def test_the_streams_that_were_chosen_are_shown_or_else_all_also_later_ones(sess
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_stream_that_ended_says_so_and_why(session):
-    stream = session.add("t")
-    stream.table.end(STOMPError(f"it broke {HOSTILE}"))
-    (shown,) = StompWidget(session).window()["streams"]
-    assert (shown["live"], shown["error"]) == (False, f"it broke {SHOWN}")
-
-
-@pytest.mark.usefixtures("quiet")
-def test_hostile_text_is_sent_as_visible_text(session):
-    stream = session.add(f"n{HOSTILE}", f"/topic/{HOSTILE}")
-    receive(stream, HOSTILE, **{"content-type": HOSTILE})
-    (shown,) = StompWidget(session).window()["streams"]
-    assert (shown["name"], shown["destination"]) == (f"n{SHOWN}", f"/topic/{SHOWN}")
-    assert shown["rows"][0][2] == shown["rows"][0][4] == SHOWN
-
-
-@pytest.mark.usefixtures("quiet")
-def test_text_is_shown_as_text_though_another_body_is_none(session):
-    stream = session.add("t")
-    receive(stream, "grün")
-    receive(stream, b"\xff")
-    (shown,) = StompWidget(session).window()["streams"]
-    assert [row[4] for row in shown["rows"]] == ["grün", "b'\\xff'"]
-
-
-@pytest.mark.usefixtures("quiet")
-def test_a_window_stays_small_whatever_is_received(session):
-    stream = session.add("t")
-    for _ in range(ROWS):
-        receive(stream, "\u202e" * 1_000_000, **{"content-type": "\x1b" * 60_000})
-    assert len(json.dumps(StompWidget(session).window())) < 128 * 1024
-
-
-@pytest.mark.usefixtures("quiet")
 def test_there_are_news_once_and_again_when_something_has_changed(session):
     stream = session.add("t")
-    widget = StompWidget(session)
-    assert widget.news()["streams"][0]["received"] == 0
+    shown = StompWidget(session)
+    assert shown.news()["streams"][0]["received"] == 0
     changes = [
         lambda: receive(stream),
         lambda: setattr(session, "state", "lost"),
+        lambda: setattr(session, "last_error", STOMPError("why")),
+        lambda: session.journal.note("error", "why"),
         lambda: receive(session.add("t")),  # another stream of the same name and numbers
         lambda: session.streams["t"].table.end(),
         lambda: session.add("u"),
@@ -135,39 +100,80 @@ def test_there_are_news_once_and_again_when_something_has_changed(session):
     ]
     numbers = []
     for change in changes:
-        assert widget.news() is None
+        assert shown.news() is None
         change()
-        numbers.append(widget.news()["seq"])
-    assert widget.news() is None
+        numbers.append(shown.news()["seq"])
+    assert shown.news() is None
     assert numbers == list(range(numbers[0], numbers[0] + len(changes)))
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("number", ["sent", "received", "reconnects"])
+def test_numbers_of_the_session_alone_are_news_once_a_second(session, clock, number):
+    shown = StompWidget(session)
+    shown.news()
+    setattr(session, number, 1)
+    clock[0] += 0.5
+    assert shown.news() is None
+    clock[0] += 0.6
+    assert shown.news()["session"][number] == 1
+    clock[0] += 100
+    assert shown.news() is None
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_beat_is_news_once_and_silence_is_none(session, clock):
+    session.fake.heart_beat = (10_000, 0)
+    shown = StompWidget(session)
+    session.fake.silence = (0.0, 0.0)
+    shown.news()
+    for seconds in (2, 4, 6, 8):
+        clock[0] += 2
+        session.fake.silence = (seconds + 0.000_3 * seconds, 0.1)  # nobody has agreed on theirs
+        assert shown.news() is None
+    clock[0] += 2
+    session.fake.silence = (0.25, 0.1)
+    assert shown.news()["session"]["beats"] == {"out": [10_000, 250], "in": [0, 100]}
+    clock[0] += 2
+    session.fake.silence = (2.25, 0.1)
+    assert shown.news() is None
 
 
 @pytest.mark.usefixtures("quiet")
 def test_the_snapshot_of_a_page_is_made_when_it_is_asked_for(session):
     stream = session.add("t")
-    widget = StompWidget(session)
-    assert widget.get_state()["_snapshot"]["streams"][0]["received"] == 0
-    receive(stream)
-    assert widget.get_state()["_snapshot"]["streams"][0]["received"] == 1
-    assert widget.get_state(["_snapshot"])["_snapshot"] == widget.window()
+    shown = StompWidget(session)
+    assert shown.get_state()["_snapshot"]["streams"][0]["received"] == 0
+    for _ in range(80):
+        receive(stream)
+    snapshot = shown.get_state(["_snapshot"])["_snapshot"]
+    assert len(snapshot["streams"][0]["rows"]) == 50
+    assert {**snapshot, "now": 0} == {**shown.window(SAVED), "now": 0}
+    assert size_of(snapshot) <= 48 * 1024
 
 
 @pytest.mark.usefixtures("quiet")
 def test_a_snapshot_does_not_count_as_news(session):
     stream = session.add("t")
-    widget = StompWidget(session)
-    seq = widget.news()["seq"]
+    shown = StompWidget(session)
+    seq = shown.news()["seq"]
     receive(stream)
-    assert widget.window()["seq"] == seq
-    assert widget.news()["seq"] == seq + 1
+    assert shown.window()["seq"] == seq
+    assert shown.news()["seq"] == seq + 1
 
 
 @pytest.mark.usefixtures("quiet")
-def test_what_goes_to_the_browser_is_json(session):
-    receive(session.add("t"), b"\xff")
-    widget = StompWidget(session)
-    assert json.loads(json.dumps(widget.window())) == widget.window()
-    assert json.loads(json.dumps(widget.news())) == widget.window()
+def test_what_is_looked_at_again_and_again_costs_little(session):
+    for number in range(20):
+        stream = session.add(f"t{number}")
+        receive(stream, "x" * 1000)
+    shown = StompWidget(session)
+    shown.news()
+    rounds = 200
+    began = time.perf_counter()
+    for _ in range(rounds):
+        assert shown.news() is None
+    assert (time.perf_counter() - began) / rounds < 0.002
 
 
 @pytest.mark.usefixtures("quiet")
@@ -177,15 +183,7 @@ def test_the_front_end_comes_with_the_package_and_is_small(session):
     assert len(state["_esm"]) + len(state["_css"]) < 150 * 1024
 
 
-class Recording(StompWidget):
-    """Notes what it sends to the browser."""
-
-    def __init__(self, *args: object) -> None:
-        self.sent: list[dict[str, object]] = []
-        super().__init__(*args)
-
-    def send(self, content: dict[str, object], buffers: object = None) -> None:
-        self.sent.append(content)
+# -- the publisher ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -205,61 +203,256 @@ def test_the_publisher_sends_the_news_of_a_widget(session, shown):
     assert seqs == sorted(set(seqs))
 
 
+def test_a_page_that_says_hello_gets_a_window_though_nothing_is_new(session, shown):
+    until(lambda: shown.sent)
+    assert shown.answer("hello") == {"kind": "reply", "id": "hello", "result": {}}
+    first, second = until(lambda: len(shown.windows) == 2 and shown.windows)
+    assert second["seq"] == first["seq"] + 1
+    assert shown.sent.index(second) == 2
+
+
 def test_a_closed_widget_sends_nothing_more(session, shown):
     until(lambda: shown.sent)
     shown.close()
     shown.close()
+    shown.says("hello")
     sent, other = len(shown.sent), Recording(session)
     receive(session.streams["t"])
     until(lambda: other.sent)
     assert len(shown.sent) == sent
 
 
+def test_what_the_browser_asks_is_answered_with_buffers(session, shown):
+    stream = session.streams["t"]
+    receive(stream, b"\xff\x00")
+    assert shown.answer("frame", stream=stream.id, number=0, offset=0)["result"]["size"] == 2
+    assert shown.buffers["frame"] == [b"\xff\x00"]
+    assert "error" in shown.answer("frame", stream=stream.id, number=1, offset=0)
+
+
+def test_messages_keep_their_interval_and_are_small_whatever_is_asked(session, shown, monkeypatch):
+    times: list[float] = []
+    send = Recording.send
+
+    def timed(self: Recording, content: dict[str, Any], buffers: Any = None) -> None:
+        times.append(time.monotonic())
+        size = size_of(content) + sum(map(len, buffers or []))
+        assert size < 128 * 1024
+        send(self, content, buffers)
+
+    stream = session.streams["t"]
+    for _ in range(300):
+        receive(stream, "\U0001f600" * 5000, **{"\x1b" * 200: "\U0001f600" * 5000})
+    until(lambda: shown.windows)
+    monkeypatch.setattr(Recording, "send", timed)
+    for _ in range(2):
+        shown.says("rows", stream=stream.id, first=0, count=500)
+        shown.says("frame", stream=stream.id, number=0, offset=0)
+        shown.says("find", stream=stream.id, terms=[], first=0)
+        receive(stream)
+    until(lambda: len([message for message in shown.sent if "id" in message]) == 6)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0.09
+
+
+def rows_of(window: dict[str, Any]) -> list[Any]:
+    """The rows of all streams in a window."""
+    return [row for stream in window["streams"] for row in stream["rows"]]
+
+
+# -- real sessions ---------------------------------------------------------------------------
+
+
 def test_a_widget_of_a_real_session_follows_it(broker):
     with StompSession(broker.address) as session:
-        widget = Recording(session)
+        shown = Recording(session)
         session.subscribe("/queue/q", name="q").session.send("/queue/q", "a")
-        until(lambda: widget.sent and widget.sent[-1]["streams"][0]["rows"])
-        assert widget.sent[-1]["streams"][0]["rows"][0][4] == "a"
-    until(lambda: widget.sent[-1]["session"]["state"] == "disconnected")
-    assert widget.sent[-1]["streams"][0]["live"] is False
+        (row,) = until(lambda: [row for part in shown.windows[-1:] for row in rows_of(part)])
+        assert row[2] == "a"
+        assert [entry["kind"] for entry in shown.sent[-1]["log"]] == ["connected", "subscribed"]
+    until(lambda: shown.sent[-1]["session"]["state"] == "disconnected")
+    assert shown.sent[-1]["streams"][0]["state"] == "ended"
+
+
+def test_a_widget_shows_the_beats_of_its_connection(broker):
+    with StompSession(broker.address, heart_beat=(500, 500)) as session:
+        out, into = Recording(session).window()["session"]["beats"].values()
+        assert (out[0], into[0]) == session.client.heart_beat
+        assert 0 <= out[1] < 2000
+        assert 0 <= into[1] < 2000
 
 
 def test_a_passcode_is_in_no_state_of_a_widget(broker):
     with StompSession(broker.address, login="me", passcode="s3cr3t") as session:
-        widget = StompWidget(session)
-        assert "s3cr3t" not in json.dumps(widget.get_state())
-        assert "s3cr3t" not in repr(widget)
+        shown = StompWidget(session)
+        assert "s3cr3t" not in json.dumps(shown.get_state())
+        assert "s3cr3t" not in repr(shown)
+
+
+def test_a_widget_keeps_a_session_that_is_connected_and_nobody_else_has(broker):
+    shown = Recording(StompSession(broker.address, reconnect=SOON).connect())
+    until(lambda: shown.windows)
+    gc.collect()
+    assert "stream" in shown.answer("subscribe", destination="/queue/q", ack="auto")["result"]
+    broker.drop()
+    until(lambda: shown.windows[-1]["session"]["reconnects"] == 1)
+    gc.collect()
+    shown.answer(
+        "send", destination="/queue/q", headers=[], body="a", receipt=None, transaction=False
+    )
+    until(lambda: shown.windows[-1]["streams"][0]["received"] == 1)
+    assert shown.answer("disconnect")["result"] == {}
+    until(lambda: shown.windows[-1]["session"]["state"] == "disconnected")
+    gc.collect()
+    assert GONE in shown.answer("connect")["error"]["message"]
+
+
+def test_a_session_that_somebody_has_is_connected_again_from_its_head(session, broker):
+    with StompSession(broker.address) as real:
+        shown = Recording(real)
+        assert shown.answer("disconnect")["result"] == {}
+        until(lambda: shown.windows and shown.windows[-1]["session"]["state"] == "disconnected")
+        assert shown.answer("connect")["result"] == {}
+        until(lambda: shown.windows[-1]["session"]["state"] == "connected")
+
+
+# -- what a widget keeps ---------------------------------------------------------------------
 
 
 def test_a_closed_widget_does_not_keep_its_session():
     session = FakeSession()
     kept = weakref.ref(session)
-    widget = StompWidget(session)
-    widget.close()
+    shown = StompWidget(session)
+    shown.close()
     del session
     gc.collect()
     assert kept() is None
-    assert widget.window()["streams"] == []
+    assert shown.window()["streams"] == []
 
 
 @pytest.mark.usefixtures("quiet")
 def test_a_widget_keeps_of_ended_streams_what_it_shows_and_not_their_tables(session):
     stream = session.add("one")
     session.add("two")
-    widget = StompWidget(session, stream)
+    shown = StompWidget(session, stream)
     receive(stream, "last")
     stream.table.end()
-    news = widget.news()
-    assert news["streams"][0]["rows"][0][4] == "last"
-    assert news["streams"][0]["live"] is False
-    table = weakref.ref(stream.table)
+    news = shown.news()
+    assert news["streams"][0]["rows"][0][2] == "last"
+    assert news["streams"][0]["state"] == "ended"
+    table, id = weakref.ref(stream.table), stream.id
     session.streams.clear()
     del stream
     gc.collect()
     assert table() is None
-    assert widget.news() is None
-    assert widget.get_state()["_snapshot"] == news
+    assert shown.news() is None
+    assert shown.get_state()["_snapshot"]["streams"] == news["streams"]
+    assert shown.window()["streams"] == news["streams"]
+    shown._actions.take({"kind": "pause", "id": "1", "stream": id})
+    answer, _ = until(shown.reply)
+    assert answer["error"]["message"] == "the stream is gone from the kernel"
+    assert answer["error"]["hint"] == "run the cell again"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_widget_keeps_a_stream_until_it_has_shown_that_it_ended(session):
+    stream = session.add("one")
+    shown = StompWidget(session, stream)
+    shown.news()
+    receive(stream, "last")
+    stream.table.end()
+    session.streams.clear()
+    del stream
+    gc.collect()
+    (part,) = shown.news()["streams"]
+    assert (part["state"], part["rows"][0][2]) == ("ended", "last")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_widget_shows_what_is_left_of_one_stream_beside_another_that_goes_on(session):
+    one, two = session.add("one"), session.add("two")
+    shown = StompWidget(session, one, two)
+    receive(one, "last")
+    one.table.end()
+    shown.news()
+    del session.streams["one"], one
+    gc.collect()
+    receive(two, "more")
+    first, second = shown.news()["streams"]
+    assert (first["name"], first["state"], first["rows"][0][2]) == ("one", "ended", "last")
+    assert (second["name"], second["received"]) == ("two", 1)
+
+
+def test_a_stream_that_has_ended_can_be_looked_into_as_long_as_somebody_has_it(session):
+    stream = session.add("t")
+    shown = Recording(session, stream)
+    receive(stream, "a")
+    stream.table.end()
+    session.state = "disconnected"
+    until(lambda: shown.windows and shown.windows[-1]["session"]["state"] == "disconnected")
+    until(lambda: not publisher._sources)  # it is not looked at any more
+    asked = {"stream": stream.id, "first": 0, "count": 10}
+    assert shown.answer("rows", **asked)["result"]["rows"][0][2] == "a"
+    until(lambda: not publisher._sources)
+    assert shown.answer("rows", **asked)["result"]["received"] == 1
+
+
+def test_a_page_that_says_hello_gets_the_last_window_when_all_else_is_gone(session):
+    stream = session.add("t")
+    shown = Recording(session, stream)
+    receive(stream, "last")
+    stream.table.end()
+    until(lambda: shown.windows and shown.windows[-1]["streams"][0]["state"] == "ended")
+    session.streams.clear()
+    kept = weakref.ref(session.add("other"))  # goes with the session
+    del stream
+    count = len(shown.windows)
+    shown.answer("hello")
+    until(lambda: len(shown.windows) > count)
+    assert shown.windows[-1]["streams"][0]["rows"][0][2] == "last"
+    assert kept() is not None
+
+
+def test_the_last_word_about_a_session_that_ends_with_its_streams_is_true(broker):
+    with StompSession(broker.address) as session:
+        stream = session.subscribe("/queue/q")
+        shown = Recording(session, stream)
+        until(lambda: shown.windows)
+    until(lambda: not publisher._sources)
+    assert shown.windows[-1]["session"]["state"] == "disconnected"
+    assert shown.windows[-1]["streams"][0]["state"] == "ended"
+
+
+def test_the_head_is_true_also_when_the_streams_have_ended_before(broker):
+    with StompSession(broker.address) as session:
+        stream = session.subscribe("/queue/q")
+        shown = Recording(session, stream)
+        stream.unsubscribe()
+        until(lambda: shown.windows and shown.windows[-1]["streams"][0]["state"] == "ended")
+        assert shown.windows[-1]["session"]["state"] == "connected"
+    until(lambda: shown.windows[-1]["session"]["state"] == "disconnected")
+
+
+def test_a_stream_that_is_subscribed_in_a_widget_is_shown_in_it(broker):
+    with StompSession(broker.address) as session:
+        stream = session.subscribe("/queue/q")
+        shown = Recording(session, stream)
+        answer = shown.answer("subscribe", destination="/queue/r", ack="client-individual")
+        until(lambda: shown.windows and len(shown.windows[-1]["streams"]) == 2)
+        part = shown.windows[-1]["streams"][1]
+        assert (part["id"], part["answers"]) == (answer["result"]["stream"], True)
+
+
+def test_a_widget_whose_streams_have_ended_shows_one_that_is_subscribed_then(broker):
+    with StompSession(broker.address) as session:
+        stream = session.subscribe("/queue/q")
+        shown = Recording(session, stream)
+        stream.unsubscribe()
+        until(lambda: shown.windows and shown.windows[-1]["streams"][0]["state"] == "ended")
+        shown.answer("subscribe", destination="/queue/r", ack="auto")
+        session.send("/queue/r", "a")
+        until(lambda: len(shown.windows[-1]["streams"]) == 2)
+        until(lambda: shown.windows[-1]["streams"][1]["received"] == 1)
 
 
 class Interrupted(FakeSession):
@@ -284,7 +477,7 @@ def test_a_window_shows_the_chosen_streams_also_if_they_end_while_it_is_made():
     session = Interrupted()
     stream = session.add("one")
     session.add("two")
-    widget = StompWidget(session, stream)
+    shown = StompWidget(session, stream)
     stream.table.end()
-    session.meanwhile = widget.news  # the publisher's thread gets in between
-    assert [shown["name"] for shown in widget.window()["streams"]] == ["one"]
+    session.meanwhile = shown.news  # the publisher's thread gets in between
+    assert [part["name"] for part in shown.window()["streams"]] == ["one"]
