@@ -7,7 +7,7 @@ const LIMIT_KB = 150;
 const MODULE = "../stompy_jupyter/static/widget.js";
 
 const { metafile } = await build({
-  entryPoints: ["src/widget.ts", "src/widget.css"],
+  entryPoints: ["src/widget.tsx", "src/widget.css"],
   outdir: "../stompy_jupyter/static",
   bundle: true,
   minify: true,

@@ -1,13 +1,21 @@
 import type { AnyModel } from "@anywidget/types";
-import type { State } from "../src/newest";
-import widget from "../src/widget";
-import type { SessionWindow, StreamWindow } from "../src/window";
+import { act } from "preact/test-utils";
+import type { Column, Row, SessionWindow, StreamWindow } from "../src/protocol";
+import type { State } from "../src/store";
 
 type Callback = (...args: unknown[]) => void;
 
+export interface Request {
+  kind: string;
+  id: string;
+  [key: string]: unknown;
+}
+
 /** A widget model as anywidget shows it: every caller gets a different object in front of it. */
 export class FakeModel {
-  sentBack = 0;
+  saved = 0;
+  /** What the browser has asked for, the greeting left out. */
+  readonly requests: Request[] = [];
   readonly #listeners = new Map<string, Set<Callback>>();
   #snapshot: unknown;
 
@@ -21,14 +29,29 @@ export class FakeModel {
       set: (_key: string, value: unknown) => this.snapshot(value),
       on: (event: string, callback: Callback) => this.#of(event).add(callback),
       off: (event: string, callback: Callback) => this.#of(event).delete(callback),
-      save_changes: () => this.sentBack++,
-      send: () => this.sentBack++,
+      save_changes: () => this.saved++,
+      send: (request: Request) => request.kind !== "hello" && this.requests.push(request),
     } as unknown as AnyModel<State>;
   }
 
   /** The kernel sends a custom message. */
-  message(content: unknown): void {
-    this.#emit("msg:custom", content, []);
+  message(content: unknown, buffers: unknown[] = []): void {
+    this.#emit("msg:custom", content, buffers);
+  }
+
+  /** The kernel answers the newest request of a kind. */
+  async answer(kind: string, result: unknown, octets: Uint8Array = new Uint8Array()) {
+    const id = this.requested(kind)?.id;
+    await act(async () => this.message({ kind: "reply", id, result }, [octets.slice().buffer]));
+  }
+
+  async refuse(kind: string, message: string, hint = "") {
+    const id = this.requested(kind)?.id;
+    await act(async () => this.message({ kind: "reply", id, error: { message, hint } }));
+  }
+
+  requested(kind: string): Request | undefined {
+    return this.requests.filter((request) => request.kind === kind).at(-1);
   }
 
   /** The kernel sends the trait. */
@@ -37,6 +60,10 @@ export class FakeModel {
       this.#snapshot = value;
       this.#emit("change:_snapshot");
     }
+  }
+
+  get kept(): unknown {
+    return this.#snapshot;
   }
 
   get listeners(): number {
@@ -56,19 +83,41 @@ export class FakeModel {
   }
 }
 
-export function stream(changes: Partial<StreamWindow> = {}): StreamWindow {
+export const NOW = Date.UTC(2026, 10, 24, 12, 0, 0);
+
+/** Rows `first` up to, without, `end`, as a kernel sends them: bodies "body 0", "body 1" … */
+export function rowsOf(first: number, end: number): Row[] {
+  return Array.from({ length: Math.max(0, end - first) }, (_, i) => {
+    const n = first + i;
+    return [NOW + n, 100 + n, `body ${n}`, "text/plain", n % 2 ? "EUR" : "USD"];
+  });
+}
+
+export const COLUMNS: Column[] = [
+  ["content-type", "content_type"],
+  ["currency", "currency"],
+];
+
+/** A stream of so many frames, the newest twenty of which come along. */
+export function stream(received = 30, changes: Partial<StreamWindow> = {}): StreamWindow {
+  const first = Math.max(changes.dropped ?? 0, received - 20);
   return {
+    id: "s1",
     name: "ticks",
     destination: "/topic/ticks",
-    received: 1234,
-    dropped: 0,
-    live: true,
+    ack: "auto",
+    state: "live",
     error: null,
-    columns: ["n", "body"],
-    rows: [
-      ["1", "one"],
-      ["2", "two"],
-    ],
+    received,
+    dropped: 0,
+    octets: received * 100,
+    waiting: 0,
+    answers: false,
+    variable: "ticks",
+    rate: { second: NOW / 1000, frames: [received] },
+    columns: COLUMNS,
+    first,
+    rows: rowsOf(first, received),
     ...changes,
   };
 }
@@ -77,30 +126,21 @@ export function sessionWindow(seq: number, ...streams: StreamWindow[]): SessionW
   return {
     kind: "window",
     seq,
-    session: { address: "127.0.0.1:61613", state: "connected" },
-    streams: streams.length > 0 ? streams : [stream()],
+    now: NOW,
+    session: {
+      name: "127.0.0.1:61613",
+      address: "127.0.0.1:61613",
+      state: "connected",
+      server: "RabbitMQ/3.13",
+      version: "1.2",
+      error: null,
+      sent: 0,
+      received: 0,
+      reconnects: 0,
+      transaction: null,
+      beats: null,
+    },
+    streams,
+    log: [],
   };
-}
-
-/** Shows one more view of the model, as a notebook does for every cell that displays it. */
-export function open(model: FakeModel, signal?: AbortSignal) {
-  const el = document.createElement("div");
-  document.body.append(el);
-  const close = widget.render({ model: model.proxy(), el, ...(signal && { signal }) });
-  return { el, close };
-}
-
-/** A model whose widget code has run, as it does once before there is any view. */
-export function start(snapshot: unknown = null, signal?: AbortSignal) {
-  const model = new FakeModel(snapshot);
-  const stop = widget.initialize({ model: model.proxy(), ...(signal && { signal }) });
-  return { model, stop };
-}
-
-export function nextFrame(): Promise<void> {
-  return new Promise((resolve) => requestAnimationFrame(() => resolve()));
-}
-
-export function texts(el: Element, selector: string): string[] {
-  return [...el.querySelectorAll(selector)].map((node) => node.textContent ?? "");
 }

@@ -1,0 +1,220 @@
+import { useState } from "preact/hooks";
+import type { Act } from "./actions";
+import { copy } from "./clipboard";
+import { asCell, asPython } from "./code";
+import { submitOnEnter } from "./forms";
+import { useId } from "./hooks";
+import { composeSend, encodeFrame } from "./octets";
+import { isSent, type Sent, type SessionState } from "./protocol";
+import { RawFrame } from "./raw";
+import { counted, span } from "./text";
+
+interface Props {
+  session: SessionState;
+  destinations: string[];
+  act: Act;
+  tell: (text: string, bad?: boolean) => void;
+}
+
+/** A message to write and send, with the octets that will go out; also as part of a transaction. */
+export function Composer({ session, destinations, act, tell }: Props) {
+  const [destination, setDestination] = useState(destinations[0] ?? "");
+  const [headerLines, setHeaderLines] = useState("");
+  const [body, setBody] = useState("");
+  const [wantReceipt, setWantReceipt] = useState(false);
+  const [receipt, setReceipt] = useState(newReceipt);
+  const id = useId();
+
+  const [headers, badLine] = parseHeaders(headerLines);
+  const transaction = session.transaction?.id ?? null;
+  const asked = wantReceipt ? receipt : null;
+  const composed = composeSend({
+    ...{ destination, headers, body, transaction },
+    receipt: asked,
+    version: session.version || "1.2",
+  });
+  const problem = badLine ?? ("error" in composed ? composed.error : null);
+
+  const send = async (event: Event) => {
+    event.preventDefault();
+    const message = {
+      destination,
+      headers,
+      body,
+      receipt: asked,
+      transaction: transaction !== null,
+    };
+    const answer = await act("send", message, ({ result }) =>
+      outcome(result, destination, transaction),
+    );
+    if (answer !== null) {
+      setReceipt(newReceipt());
+    }
+  };
+  const give = async (text: string) => {
+    tell((await copy(text)) ? "Copied." : text);
+  };
+  const what = "error" in composed ? null : { ...composed, body, octets: composed.body };
+
+  return (
+    <form class="stompy-composer" aria-label="Send a message" onSubmit={send}>
+      <div class="stompy-fields">
+        <label for={`${id}-destination`}>Destination</label>
+        <input
+          id={`${id}-destination`}
+          name="destination"
+          required
+          autocomplete="off"
+          spellcheck={false}
+          placeholder="/topic/prices"
+          list={`${id}-known`}
+          data-lm-suppress-shortcuts="true"
+          value={destination}
+          onInput={(event) => setDestination(event.currentTarget.value)}
+          onKeyDown={submitOnEnter}
+        />
+        <datalist id={`${id}-known`}>
+          {destinations.map((known) => (
+            <option key={known} value={known} />
+          ))}
+        </datalist>
+        <label for={`${id}-headers`}>Headers, one a line</label>
+        <textarea
+          id={`${id}-headers`}
+          name="headers"
+          rows={2}
+          spellcheck={false}
+          placeholder="content-type: application/json"
+          data-lm-suppress-shortcuts="true"
+          value={headerLines}
+          onInput={(event) => setHeaderLines(event.currentTarget.value)}
+        />
+        <label for={`${id}-body`}>Body</label>
+        <textarea
+          id={`${id}-body`}
+          name="body"
+          rows={4}
+          spellcheck={false}
+          data-lm-suppress-shortcuts="true"
+          value={body}
+          onInput={(event) => setBody(event.currentTarget.value)}
+        />
+        <div class="stompy-line">
+          <label>
+            <input
+              type="checkbox"
+              name="receipt"
+              checked={wantReceipt}
+              data-lm-suppress-shortcuts="true"
+              onChange={(event) => setWantReceipt(event.currentTarget.checked)}
+            />{" "}
+            Receipt
+          </label>
+          <button type="submit" disabled={problem !== null} data-lm-suppress-shortcuts="true">
+            {transaction === null ? "Send" : "Add to the transaction"}
+          </button>
+          <button
+            type="button"
+            disabled={what === null}
+            data-lm-suppress-shortcuts="true"
+            onClick={() => what && give(asCell(what, destination))}
+          >
+            Copy as %%stomp_send
+          </button>
+          <button
+            type="button"
+            disabled={what === null}
+            data-lm-suppress-shortcuts="true"
+            onClick={() => what && give(asPython(what, destination))}
+          >
+            Copy as Python
+          </button>
+        </div>
+        <Transaction session={session} act={act} />
+      </div>
+      <div class="stompy-preview">
+        <p class="stompy-muted">What goes out</p>
+        {problem !== null ? (
+          <p class="stompy-help">{problem}</p>
+        ) : (
+          !("error" in composed) && (
+            <RawFrame
+              compact
+              parts={encodeFrame("SEND", composed.headers, composed.body, session.version || "1.2")}
+              note={null}
+            />
+          )
+        )}
+      </div>
+    </form>
+  );
+}
+
+function Transaction({ session: { transaction }, act }: { session: SessionState; act: Act }) {
+  const say = (kind: string, done: string) => () => act(kind, {}, () => done);
+  return (
+    <div class="stompy-line">
+      {transaction === null ? (
+        <button
+          type="button"
+          data-lm-suppress-shortcuts="true"
+          onClick={say("begin", "A transaction has begun: what is added to it goes out together.")}
+        >
+          Begin a transaction
+        </button>
+      ) : (
+        <>
+          <span>
+            Transaction {transaction.id}: {counted(transaction.frames, "message")}
+          </span>
+          <button
+            type="button"
+            data-lm-suppress-shortcuts="true"
+            onClick={say("commit", "Committed, and confirmed by the broker.")}
+          >
+            Commit
+          </button>
+          <button
+            type="button"
+            data-lm-suppress-shortcuts="true"
+            onClick={say("abort", "Aborted: nothing of it was sent.")}
+          >
+            Abort
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Lines "name: value" as headers, and what is wrong with the first that is none. */
+export function parseHeaders(lines: string): [[string, string][], string | null] {
+  const headers: [string, string][] = [];
+  for (const line of lines.split("\n")) {
+    const colon = line.indexOf(":");
+    if (line.trim() !== "" && colon < 1) {
+      return [headers, `“${line}” is no header: write name: value`];
+    }
+    if (colon > 0) {
+      headers.push([line.slice(0, colon).trim(), line.slice(colon + 1).trim()]);
+    }
+  }
+  return [headers, null];
+}
+
+function outcome(result: unknown, destination: string, transaction: string | null): string {
+  if (transaction !== null) {
+    return "Added to the transaction.";
+  }
+  const sent: Sent = isSent(result) ? result : { receipt: null, confirmed: null, ms: null };
+  if (sent.confirmed === null) {
+    return `Sent to ${destination}.`;
+  }
+  return sent.confirmed
+    ? `Sent to ${destination}; the broker has confirmed it after ${span(sent.ms ?? 0)}.`
+    : `Sent to ${destination}; the receipt has not come yet.`;
+}
+
+function newReceipt(): string {
+  return `widget-${Math.random().toString(36).slice(2, 8)}`;
+}

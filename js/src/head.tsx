@@ -1,0 +1,88 @@
+import type { Act } from "./actions";
+import type { Beat, SessionWindow } from "./protocol";
+import { rate } from "./rate";
+import { counted, octets, span } from "./text";
+
+const SIGNS: Record<string, string> = { connected: "●", reconnecting: "◌", lost: "✕" };
+
+/** One line about the connection: how it is, with whom, how much comes, whether both are alive. */
+export function Head({ window, now, act }: { window: SessionWindow; now: number; act: Act }) {
+  const { address, state, server, version, beats, reconnects, error } = window.session;
+  const open = state === "connected" || state === "reconnecting";
+  const [frames, bytes] = rate(window.streams, now);
+  const since = Math.max(0, 1000 * now - window.now);
+  const toggle = () =>
+    act(open ? "disconnect" : "connect", {}, () => (open ? "Disconnected." : "Connected."));
+  return (
+    <section class="stompy-head" aria-label="Connection">
+      <div class="stompy-line" data-state={state}>
+        <span class="stompy-sign" aria-hidden="true">
+          {SIGNS[state] ?? "○"}
+        </span>
+        <strong>{state}</strong>
+        <span class="stompy-code">{address}</span>
+        {server !== "" && <span class="stompy-muted">{server}</span>}
+        {version !== "" && <span class="stompy-muted">STOMP {version}</span>}
+        {beats !== null && <Light way="out" beat={beats.out} since={since} />}
+        {beats !== null && <Light way="in" beat={beats.in} since={since} />}
+        {beats !== null && since > patience(beats) && (
+          <span class="stompy-warn">no news from the kernel for {span(since)}</span>
+        )}
+        <span class="stompy-numbers">
+          {reconnects > 0 && <span>{counted(reconnects, "reconnect")}</span>}
+          <span>{rateText(frames)}/s</span>
+          <span>{octets(bytes)}/s</span>
+        </span>
+        <button type="button" data-lm-suppress-shortcuts="true" onClick={toggle}>
+          {open ? "Disconnect" : "Connect"}
+        </button>
+      </div>
+      {error !== null && state !== "connected" && (
+        <p class="stompy-error" role="alert">
+          {error}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function rateText(frames: number): string {
+  return frames > 0 && frames < 10 ? frames.toFixed(1) : counted(Math.round(frames), "frame");
+}
+
+/** Milliseconds in which there would be news of the beats at least, or the kernel is gone. */
+function patience({ out, in: into }: { out: Beat; in: Beat }): number {
+  const intervals = [out[0], into[0]].filter((interval) => interval > 0);
+  return intervals.length > 0 ? 3 * Math.max(...intervals) + 5000 : Number.POSITIVE_INFINITY;
+}
+
+/** The heart-beats of one way: lit as long as they come when they should. */
+function Light(props: {
+  way: "out" | "in";
+  beat: Beat;
+  /** How long ago that was told, in milliseconds. */
+  since: number;
+}) {
+  const { way, since } = props;
+  const [interval, told] = props.beat;
+  const ago = told + since;
+  if (interval === 0) {
+    return null;
+  }
+  const late = ago > 2 * interval + 2000;
+  const what = way === "out" ? "sent" : "received";
+  const text = `heart-beats ${what} every ${span(interval)}, the last sign ${span(ago)} ago`;
+  return (
+    <span
+      class={late ? "stompy-beat stompy-late" : "stompy-beat"}
+      role="img"
+      aria-label={text}
+      title={text}
+    >
+      <span aria-hidden="true">
+        {late ? "♡" : "♥"}
+        {way === "out" ? "↑" : "↓"}
+      </span>
+    </span>
+  );
+}

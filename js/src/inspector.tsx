@@ -1,0 +1,313 @@
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { type Act, reason } from "./actions";
+import { Body } from "./body";
+import { copy } from "./clipboard";
+import { asCell, asPython } from "./code";
+import { encodeFrame } from "./octets";
+import { type Frame, isFrame, type StreamWindow } from "./protocol";
+import { RawFrame } from "./raw";
+import type { Store } from "./store";
+import { Tabs } from "./tabs";
+import { moment, octets, span } from "./text";
+import { visible } from "./visible";
+
+interface Props {
+  store: Store;
+  stream: StreamWindow;
+  number: number;
+  act: Act;
+  tell: (text: string, bad?: boolean) => void;
+  onClose: () => void;
+}
+
+/** A frame with as much of its body as is here. */
+interface Whole {
+  frame: Frame;
+  body: Uint8Array;
+}
+
+/** So much of a body is brought here at the most; Python has the rest. */
+const LARGEST = 8 * 1024 * 1024;
+
+/** One frame: its headers, its body, its octets, and what can be done with it. */
+export function Inspector({ store, stream, number, act, tell, onClose }: Props) {
+  const [tab, setTab] = useState("headers");
+  const [answered, setAnswered] = useState(0);
+  const [whole, error, load] = useFrame(store, stream.id, number, answered);
+  const parts = useMemo(
+    () =>
+      whole === null
+        ? []
+        : encodeFrame(
+            whole.frame.command,
+            whole.frame.headers,
+            whole.body,
+            whole.frame.version,
+            whole.frame.size,
+          ),
+    [whole],
+  );
+  const here = whole !== null && whole.frame.number === number;
+
+  return (
+    <section class="stompy-inspector" aria-label={`Frame ${number}`} aria-busy={!here}>
+      <div class="stompy-line">
+        <strong>Frame {number}</strong>
+        {here && <Facts frame={whole.frame} />}
+        <span class="stompy-numbers">
+          {here && (
+            <Answers
+              frame={whole.frame}
+              stream={stream}
+              act={act}
+              onDone={() => setAnswered(answered + 1)}
+            />
+          )}
+          {here && <Copies whole={whole} tell={tell} />}
+          <button
+            type="button"
+            aria-label="Close"
+            title="Close (Escape)"
+            data-lm-suppress-shortcuts="true"
+            onClick={onClose}
+          >
+            ✕
+          </button>
+        </span>
+      </div>
+      {error !== null && (
+        <p class="stompy-error" role="alert">
+          {error}
+        </p>
+      )}
+      <Tabs
+        label="Parts of the frame"
+        chosen={tab}
+        onChoose={setTab}
+        tabs={[
+          {
+            name: "headers",
+            label: "Headers",
+            content: () => whole && <Headers frame={whole.frame} />,
+          },
+          {
+            name: "body",
+            label: "Body",
+            content: () =>
+              whole && (
+                <Body
+                  octets={whole.body}
+                  size={whole.frame.size}
+                  contentType={headerOf(whole.frame, "content-type")}
+                  more={load.more}
+                  loading={load.loading}
+                />
+              ),
+          },
+          {
+            name: "raw",
+            label: "Raw",
+            content: () => whole && <RawFrame parts={parts} note={noteOn(whole)} />,
+          },
+        ]}
+      />
+    </section>
+  );
+}
+
+function Facts({ frame }: { frame: Frame }) {
+  const lag = lagOf(frame);
+  return (
+    <>
+      <span class="stompy-muted">{moment(frame.received)} UTC</span>
+      <span class="stompy-muted">{octets(frame.size)}</span>
+      {lag !== null && (
+        <span class="stompy-muted" title="from its timestamp header to its arrival">
+          lag {span(lag)}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Answers(props: { frame: Frame; stream: StreamWindow; act: Act; onDone: () => void }) {
+  const { frame, stream, act, onDone } = props;
+  if (!(stream.answers && frame.answerable)) {
+    return null;
+  }
+  const say = (kind: "ack" | "nack") => async () => {
+    const done = kind === "ack" ? "acknowledged" : "refused";
+    const what = { stream: stream.id, number: frame.number };
+    await act(kind, what, () => `Frame ${frame.number} is ${done}.`);
+    onDone();
+  };
+  return (
+    <>
+      <button type="button" data-lm-suppress-shortcuts="true" onClick={say("ack")}>
+        Ack
+      </button>
+      <button type="button" data-lm-suppress-shortcuts="true" onClick={say("nack")}>
+        Nack
+      </button>
+    </>
+  );
+}
+
+function Copies({ whole, tell }: { whole: Whole; tell: Props["tell"] }) {
+  const give = async (text: string) => {
+    tell((await copy(text)) ? "Copied." : text);
+  };
+  const { frame, body } = whole;
+  if (body.length < frame.size) {
+    return null; // what is not here cannot be sent again
+  }
+  const what = { headers: frame.headers, body: textOf(body), octets: body };
+  const destination = headerOf(frame, "destination") ?? "";
+  return (
+    <>
+      <button
+        type="button"
+        data-lm-suppress-shortcuts="true"
+        onClick={() => give(asCell(what, destination))}
+      >
+        Copy as %%stomp_send
+      </button>
+      <button
+        type="button"
+        data-lm-suppress-shortcuts="true"
+        onClick={() => give(asPython(what, destination))}
+      >
+        Copy as Python
+      </button>
+    </>
+  );
+}
+
+function Headers({ frame }: { frame: Frame }) {
+  return (
+    <>
+      <table class="stompy-table">
+        <caption class="stompy-hidden">Headers of the {visible(frame.command)} frame</caption>
+        <thead>
+          <tr>
+            <th scope="col">header</th>
+            <th scope="col">value</th>
+          </tr>
+        </thead>
+        <tbody>
+          {frame.headers.map(([name, value]) => (
+            <tr key={name}>
+              <th scope="row">{visible(name)}</th>
+              <td>{visible(value)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {frame.cut && <p class="stompy-help">There are more headers: Python has all of them.</p>}
+      {!frame.whole && <p class="stompy-help">{REBUILT}</p>}
+    </>
+  );
+}
+
+const REBUILT =
+  "An older frame, taken from the table: content-length, subscription, ack and the order of the " +
+  "headers are not known any more.";
+
+function noteOn({ frame, body }: Whole): string | null {
+  const notes = [
+    frame.whole ? "" : REBUILT,
+    frame.cut ? "There are more headers than are shown." : "",
+    body.length < frame.size ? "Of the body only the beginning is here." : "",
+  ].filter((note) => note !== "");
+  return notes.length > 0 ? notes.join(" ") : null;
+}
+
+/** Milliseconds from a frame's timestamp, which brokers give in milliseconds or in seconds. */
+export function lagOf(frame: Frame): number | null {
+  const timestamp = headerOf(frame, "timestamp") ?? "";
+  if (/^\d{12,14}$/.test(timestamp)) {
+    return frame.received - Number(timestamp);
+  }
+  return /^\d{9,10}$/.test(timestamp) ? frame.received - 1000 * Number(timestamp) : null;
+}
+
+function headerOf(frame: Frame, name: string): string | null {
+  return frame.headers.find(([known]) => known === name)?.[1] ?? null;
+}
+
+function textOf(octets: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(octets);
+  } catch {
+    return null;
+  }
+}
+
+interface Load {
+  /** Brings more of the body; null when there is no more, or it is too much for a page. */
+  more: (() => void) | null;
+  loading: boolean;
+}
+
+/**
+ * The frame of a number. The one before stays until it is here: nothing flickers. It is asked for
+ * again when `answered` grows: it may wait for no acknowledgement any more.
+ */
+function useFrame(
+  store: Store,
+  stream: string,
+  number: number,
+  answered: number,
+): [Whole | null, string | null, Load] {
+  const [whole, setWhole] = useState<Whole | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [loading, setLoading] = useState(false);
+
+  useEffect(() => {
+    let wanted = true;
+    setError(null);
+    const ask = async () => {
+      try {
+        const answer = await store.request("frame", { stream, number, offset: 0 });
+        if (wanted && isFrame(answer.result)) {
+          setWhole({ frame: answer.result, body: answer.octets });
+        }
+      } catch (failure) {
+        if (wanted) {
+          setError(reason(failure));
+        }
+      }
+    };
+    void ask();
+    return () => {
+      wanted = false;
+    };
+  }, [store, stream, number, answered]);
+
+  const here = whole?.body.length ?? 0;
+  const lacks = whole !== null && here < Math.min(whole.frame.size, LARGEST);
+  const more = async () => {
+    if (whole === null || loading) {
+      return;
+    }
+    setLoading(true);
+    try {
+      const answer = await store.request("frame", { stream, number, offset: here });
+      if (answer.octets.length > 0) {
+        setWhole({ ...whole, body: appended(whole.body, answer.octets) });
+      }
+    } catch (failure) {
+      setError(reason(failure));
+    } finally {
+      setLoading(false);
+    }
+  };
+  return [whole, error, { more: lacks ? more : null, loading }];
+}
+
+function appended(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(a.length + b.length);
+  joined.set(a);
+  joined.set(b, a.length);
+  return joined;
+}

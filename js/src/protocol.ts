@@ -1,0 +1,254 @@
+/**
+ * What the kernel and the browser say to each other; `stompy_jupyter/widget.py` and `actions.py`
+ * are the other side. A window is a whole picture, never a change to one: drawing it twice, or
+ * missing one, does no harm.
+ */
+
+export interface SessionWindow {
+  kind: "window";
+  seq: number;
+  /** The kernel's clock, in milliseconds since 1970. */
+  now: number;
+  session: SessionState;
+  streams: StreamWindow[];
+  /** What happened, newest last. */
+  log: LogEntry[];
+}
+
+export interface SessionState {
+  name: string;
+  address: string;
+  state: string;
+  server: string;
+  version: string;
+  error: string | null;
+  sent: number;
+  received: number;
+  reconnects: number;
+  transaction: { id: string; frames: number } | null;
+  beats: { out: Beat; in: Beat } | null;
+}
+
+/** The agreed interval (0 is never), and how long ago octets went that way, in milliseconds. */
+export type Beat = [number, number];
+
+export interface LogEntry {
+  n: number;
+  time: number;
+  kind: string;
+  text: string;
+}
+
+export interface StreamWindow {
+  id: string;
+  name: string;
+  destination: string;
+  ack: string;
+  state: string;
+  error: string | null;
+  received: number;
+  dropped: number;
+  octets: number;
+  waiting: number;
+  /** Whether ACK and NACK by hand are possible. */
+  answers: boolean;
+  /** What Python calls it. */
+  variable: string;
+  rate: { second: number; frames: number[] };
+  /** The headers that occur, each with its column in the DataFrame. */
+  columns: Column[];
+  first: number;
+  rows: Row[];
+}
+
+export type Column = [header: string, column: string];
+
+/** When it came (ms), the octets of its body, the body, and a value for each column. */
+export type Row = [number, number, string, ...(string | null)[]];
+
+export interface Rows {
+  stream: string;
+  columns: Column[];
+  first: number;
+  rows: Row[];
+  received: number;
+  dropped: number;
+}
+
+/** A frame as it is, with a part of its body in a buffer. Its texts are as strangers sent them. */
+export interface Frame {
+  stream: string;
+  number: number;
+  received: number;
+  command: string;
+  headers: [string, string][];
+  /** Whether all headers are there, in their order. */
+  whole: boolean;
+  cut: boolean;
+  size: number;
+  offset: number;
+  version: string;
+  answerable: boolean;
+}
+
+export interface Found {
+  stream: string;
+  numbers: number[];
+  total: number;
+  first: number;
+  end: number;
+}
+
+export interface Sent {
+  receipt: string | null;
+  /** Null where no receipt was asked for; false where it did not come in time. */
+  confirmed: boolean | null;
+  ms: number | null;
+}
+
+export interface Reply {
+  kind: "reply";
+  id: string;
+  result?: unknown;
+  error?: { message: string; hint: string };
+}
+
+/** Anything can arrive over the wire, also from a kernel of another release or a saved notebook. */
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === "string";
+const isFlag: Check = (value) => typeof value === "boolean";
+const isNumber: Check = (value) => typeof value === "number" && Number.isFinite(value);
+const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+
+const orNull =
+  (check: Check): Check =>
+  (value) =>
+    value === null || check(value);
+
+const arrayOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+
+const shape =
+  (checks: Record<string, Check>): Check =>
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    Object.entries(checks).every(([key, check]) => check((value as Record<string, unknown>)[key]));
+
+const isBeat: Check = (value) => arrayOf(isNumber)(value) && (value as Beat).length === 2;
+const isColumns = arrayOf((value) => arrayOf(isText)(value) && (value as Column).length === 2);
+
+const isRow: Check = (value) => {
+  if (!Array.isArray(value)) {
+    return false;
+  }
+  const [received, size, body, ...values] = value;
+  return isNumber(received) && isCount(size) && isText(body) && values.every(orNull(isText));
+};
+
+const isStream = shape({
+  id: isText,
+  name: isText,
+  destination: isText,
+  ack: isText,
+  state: isText,
+  error: orNull(isText),
+  received: isCount,
+  dropped: isCount,
+  octets: isCount,
+  waiting: isCount,
+  answers: isFlag,
+  variable: isText,
+  rate: shape({ second: isCount, frames: arrayOf(isCount) }),
+  columns: isColumns,
+  first: isCount,
+  rows: arrayOf(isRow),
+});
+
+const isSessionWindow = shape({
+  kind: (value) => value === "window",
+  seq: isCount,
+  now: isNumber,
+  session: shape({
+    name: isText,
+    address: isText,
+    state: isText,
+    server: isText,
+    version: isText,
+    error: orNull(isText),
+    sent: isCount,
+    received: isCount,
+    reconnects: isCount,
+    transaction: orNull(shape({ id: isText, frames: isCount })),
+    beats: orNull(shape({ out: isBeat, in: isBeat })),
+  }),
+  streams: arrayOf(isStream),
+  log: arrayOf(shape({ n: isCount, time: isNumber, kind: isText, text: isText })),
+});
+
+export function isWindow(value: unknown): value is SessionWindow {
+  return isSessionWindow(value);
+}
+
+const isReplyShape = shape({ kind: (value) => value === "reply", id: isText });
+const isErrorShape = shape({ message: isText, hint: isText });
+
+export function isReply(value: unknown): value is Reply {
+  return isReplyShape(value) && orNull(isErrorShape)((value as Reply).error ?? null);
+}
+
+const isRowsShape = shape({
+  stream: isText,
+  columns: isColumns,
+  first: isCount,
+  rows: arrayOf(isRow),
+  received: isCount,
+  dropped: isCount,
+});
+
+export function isRows(value: unknown): value is Rows {
+  return isRowsShape(value);
+}
+
+const isFrameShape = shape({
+  stream: isText,
+  number: isCount,
+  received: isNumber,
+  command: isText,
+  headers: isColumns,
+  whole: isFlag,
+  cut: isFlag,
+  size: isCount,
+  offset: isCount,
+  version: isText,
+  answerable: isFlag,
+});
+
+export function isFrame(value: unknown): value is Frame {
+  return isFrameShape(value);
+}
+
+const isFoundShape = shape({
+  stream: isText,
+  numbers: arrayOf(isCount),
+  total: isCount,
+  first: isCount,
+  end: isCount,
+});
+
+export function isFound(value: unknown): value is Found {
+  return isFoundShape(value);
+}
+
+const isSentShape = shape({
+  receipt: orNull(isText),
+  confirmed: orNull(isFlag),
+  ms: orNull(isNumber),
+});
+
+export function isSent(value: unknown): value is Sent {
+  return isSentShape(value);
+}

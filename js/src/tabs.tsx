@@ -1,0 +1,70 @@
+import type { ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
+import { useId } from "./hooks";
+
+export interface Tab {
+  name: string;
+  label: string;
+  content: () => ComponentChildren;
+}
+
+/** Tabs by the pattern of the ARIA practices: one tab stop, and arrows move among them. */
+export function Tabs(props: {
+  label: string;
+  tabs: Tab[];
+  chosen: string;
+  onChoose: (name: string) => void;
+  aside?: ComponentChildren;
+}) {
+  const { label, tabs, chosen, onChoose, aside } = props;
+  const list = useRef<HTMLDivElement>(null);
+  const id = useId();
+  const current = tabs.find((tab) => tab.name === chosen) ?? tabs[0];
+
+  const move = (event: KeyboardEvent) => {
+    const place = current === undefined ? -1 : tabs.indexOf(current);
+    const to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: tabs.length - 1 }[
+      event.key
+    ];
+    const next = to === undefined ? undefined : tabs[(to + tabs.length) % tabs.length];
+    if (next !== undefined) {
+      event.preventDefault();
+      onChoose(next.name);
+      list.current?.querySelector<HTMLElement>(`[data-tab="${next.name}"]`)?.focus();
+    }
+  };
+
+  return (
+    <div class="stompy-tabs">
+      <div class="stompy-tabbar">
+        <div role="tablist" aria-label={label} ref={list} onKeyDown={move}>
+          {tabs.map((tab) => (
+            <button
+              type="button"
+              role="tab"
+              key={tab.name}
+              id={`${id}-${tab.name}`}
+              data-tab={tab.name}
+              data-lm-suppress-shortcuts="true"
+              aria-selected={tab === current}
+              aria-controls={`${id}-panel`}
+              tabIndex={tab === current ? 0 : -1}
+              onClick={() => onChoose(tab.name)}
+            >
+              {tab.label}
+            </button>
+          ))}
+        </div>
+        {aside}
+      </div>
+      <div
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${current?.name}`}
+        class="stompy-panel"
+      >
+        {current?.content()}
+      </div>
+    </div>
+  );
+}
