@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
+import { Button } from "./button";
 import { charsetOf, decodeText } from "./charset";
 import { hexLines } from "./hex";
 import { JsonTree } from "./json";
@@ -93,9 +94,7 @@ function Rest({
         {loading ? "Loading…" : `${inOctets(here)} of ${inOctets(size)} are here`}
       </span>
       {more !== null && (
-        <button
-          type="button"
-          data-lm-suppress-shortcuts="true"
+        <Button
           aria-disabled={loading}
           onClick={() => {
             if (!loading) {
@@ -104,7 +103,7 @@ function Rest({
           }}
         >
           Load more
-        </button>
+        </Button>
       )}
     </p>
   );
@@ -171,9 +170,9 @@ function Pages({ label, thing, width, length, part }: PagesProps) {
         {part(shown)}
       </pre>
       {length > shown && (
-        <button type="button" data-lm-suppress-shortcuts="true" onClick={() => setPages(pages + 1)}>
+        <Button onClick={() => setPages(pages + 1)}>
           {`Show more of ${count(length - shown)} ${thing}`}
-        </button>
+        </Button>
       )}
     </>
   );

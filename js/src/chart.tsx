@@ -1,4 +1,5 @@
 import { useRef, useState } from "preact/hooks";
+import { Button } from "./button";
 import {
   clamp,
   fitted,
@@ -94,26 +95,15 @@ function Buttons(props: {
   const { zoomed, zoomIn, zoomOut, whole } = props;
   return (
     <span class="stompy-chart-buttons">
-      <button type="button" data-lm-suppress-shortcuts="true" aria-label="Zoom in" onClick={zoomIn}>
+      <Button aria-label="Zoom in" onClick={zoomIn}>
         +
-      </button>
-      <button
-        type="button"
-        data-lm-suppress-shortcuts="true"
-        aria-label="Zoom out"
-        aria-disabled={!zoomed}
-        onClick={zoomOut}
-      >
+      </Button>
+      <Button aria-label="Zoom out" aria-disabled={!zoomed} onClick={zoomOut}>
         −
-      </button>
-      <button
-        type="button"
-        data-lm-suppress-shortcuts="true"
-        aria-disabled={!zoomed}
-        onClick={whole}
-      >
+      </Button>
+      <Button aria-disabled={!zoomed} onClick={whole}>
         Whole span
-      </button>
+      </Button>
     </span>
   );
 }

@@ -1,4 +1,5 @@
 import { useRef, useState } from "preact/hooks";
+import { Button } from "./button";
 import type { GridColumn } from "./grid";
 import { useId } from "./hooks";
 import type { RowCache } from "./rows";
@@ -96,16 +97,9 @@ export function ColumnChoice(props: {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Escape closes what is in it
     <div class="stompy-choice" onKeyDown={onKeyDown}>
-      <button
-        type="button"
-        ref={button}
-        aria-expanded={open}
-        aria-controls={id}
-        data-lm-suppress-shortcuts="true"
-        onClick={() => setOpen(!open)}
-      >
+      <Button ref={button} aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
         Columns
-      </button>
+      </Button>
       <fieldset id={id} hidden={!open}>
         <legend class="stompy-hidden">Columns</legend>
         {columns.map(({ name, label }) => (

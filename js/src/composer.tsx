@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Act } from "./actions";
+import { Button } from "./button";
 import { copy } from "./clipboard";
 import { asCell, asPython } from "./code";
 import { submitOnEnter } from "./forms";
@@ -110,25 +111,18 @@ export function Composer({ session, destinations, act, tell }: Props) {
             />{" "}
             Receipt
           </label>
-          <button type="submit" disabled={problem !== null} data-lm-suppress-shortcuts="true">
+          <Button type="submit" disabled={problem !== null}>
             {transaction === null ? "Send" : "Add to the transaction"}
-          </button>
-          <button
-            type="button"
-            disabled={what === null}
-            data-lm-suppress-shortcuts="true"
-            onClick={() => what && give(asCell(what, destination))}
-          >
+          </Button>
+          <Button disabled={what === null} onClick={() => what && give(asCell(what, destination))}>
             Copy as %%stomp_send
-          </button>
-          <button
-            type="button"
+          </Button>
+          <Button
             disabled={what === null}
-            data-lm-suppress-shortcuts="true"
             onClick={() => what && give(asPython(what, destination))}
           >
             Copy as Python
-          </button>
+          </Button>
         </div>
         <Transaction session={session} act={act} />
       </div>
@@ -155,32 +149,18 @@ function Transaction({ session: { transaction }, act }: { session: SessionState;
   return (
     <div class="stompy-line">
       {transaction === null ? (
-        <button
-          type="button"
-          data-lm-suppress-shortcuts="true"
+        <Button
           onClick={say("begin", "A transaction has begun: what is added to it goes out together.")}
         >
           Begin a transaction
-        </button>
+        </Button>
       ) : (
         <>
           <span>
             Transaction {transaction.id}: {counted(transaction.frames, "message")}
           </span>
-          <button
-            type="button"
-            data-lm-suppress-shortcuts="true"
-            onClick={say("commit", "Committed, and confirmed by the broker.")}
-          >
-            Commit
-          </button>
-          <button
-            type="button"
-            data-lm-suppress-shortcuts="true"
-            onClick={say("abort", "Aborted: nothing of it was sent.")}
-          >
-            Abort
-          </button>
+          <Button onClick={say("commit", "Committed, and confirmed by the broker.")}>Commit</Button>
+          <Button onClick={say("abort", "Aborted: nothing of it was sent.")}>Abort</Button>
         </>
       )}
     </div>

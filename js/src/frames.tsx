@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Act, reason } from "./actions";
+import { Button } from "./button";
 import { copy } from "./clipboard";
 import { ColumnChoice, columnsOf, USUAL } from "./columns";
 import { parseFilter, type Term, toPandas } from "./filter";
@@ -119,15 +120,13 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
     <div class="stompy-frames" ref={root} onKeyDown={onKeyDown}>
       {/* biome-ignore lint/a11y/useSemanticElements: a group of controls */}
       <div class="stompy-line stompy-toolbar" role="group" aria-label="View">
-        <button
-          type="button"
+        <Button
           aria-pressed={pausedAt !== null}
           title="Pauses this view alone; frames go on into the table (Space)"
-          data-lm-suppress-shortcuts="true"
           onClick={toggle}
         >
           {pausedAt === null ? "Pause" : "Paused"}
-        </button>
+        </Button>
         <label class="stompy-hidden" for={filterId}>
           Filter
         </label>
@@ -154,22 +153,12 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
             }
           }}
         />
-        {terms.length > 0 && (
-          <button type="button" data-lm-suppress-shortcuts="true" onClick={copyExpression}>
-            Copy as pandas
-          </button>
-        )}
+        {terms.length > 0 && <Button onClick={copyExpression}>Copy as pandas</Button>}
         <ColumnChoice columns={columns} chosen={columnNames} onChoose={setColumnNames} />
         {news > 0 && (
-          <button
-            type="button"
-            class="stompy-badge"
-            title="To the newest frame"
-            data-lm-suppress-shortcuts="true"
-            onClick={toNewest}
-          >
+          <Button class="stompy-badge" title="To the newest frame" onClick={toNewest}>
             {count(news)} new ↓
-          </button>
+          </Button>
         )}
         <span class="stompy-numbers stompy-muted">
           {error ?? shown(list, terms, sort, rows, found, end - stream.dropped)}

@@ -1,4 +1,5 @@
 import type { Act } from "./actions";
+import { Button } from "./button";
 import type { Beat, SessionWindow } from "./protocol";
 import { rate } from "./rate";
 import { counted, octets, span } from "./text";
@@ -33,9 +34,7 @@ export function Head({ window, now, act }: { window: SessionWindow; now: number;
           <span>{rateText(frames)}/s</span>
           <span>{octets(bytes)}/s</span>
         </span>
-        <button type="button" data-lm-suppress-shortcuts="true" onClick={toggle}>
-          {open ? "Disconnect" : "Connect"}
-        </button>
+        <Button onClick={toggle}>{open ? "Disconnect" : "Connect"}</Button>
       </div>
       {error !== null && state !== "connected" && (
         <p class="stompy-error" role="alert">

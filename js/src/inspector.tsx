@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Act, reason } from "./actions";
 import { Body } from "./body";
+import { Button } from "./button";
 import { copy } from "./clipboard";
 import { asCell, asPython } from "./code";
 import { encodeFrame } from "./octets";
@@ -64,15 +65,9 @@ export function Inspector({ store, stream, number, act, tell, onClose }: Props) 
             />
           )}
           {here && <Copies whole={whole} tell={tell} />}
-          <button
-            type="button"
-            aria-label="Close"
-            title="Close (Escape)"
-            data-lm-suppress-shortcuts="true"
-            onClick={onClose}
-          >
+          <Button aria-label="Close" title="Close (Escape)" onClick={onClose}>
             ✕
-          </button>
+          </Button>
         </span>
       </div>
       {error !== null && (
@@ -143,12 +138,8 @@ function Answers(props: { frame: Frame; stream: StreamWindow; act: Act; onDone: 
   };
   return (
     <>
-      <button type="button" data-lm-suppress-shortcuts="true" onClick={say("ack")}>
-        Ack
-      </button>
-      <button type="button" data-lm-suppress-shortcuts="true" onClick={say("nack")}>
-        Nack
-      </button>
+      <Button onClick={say("ack")}>Ack</Button>
+      <Button onClick={say("nack")}>Nack</Button>
     </>
   );
 }
@@ -165,20 +156,8 @@ function Copies({ whole, tell }: { whole: Whole; tell: Props["tell"] }) {
   const destination = headerOf(frame, "destination") ?? "";
   return (
     <>
-      <button
-        type="button"
-        data-lm-suppress-shortcuts="true"
-        onClick={() => give(asCell(what, destination))}
-      >
-        Copy as %%stomp_send
-      </button>
-      <button
-        type="button"
-        data-lm-suppress-shortcuts="true"
-        onClick={() => give(asPython(what, destination))}
-      >
-        Copy as Python
-      </button>
+      <Button onClick={() => give(asCell(what, destination))}>Copy as %%stomp_send</Button>
+      <Button onClick={() => give(asPython(what, destination))}>Copy as Python</Button>
     </>
   );
 }

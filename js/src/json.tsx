@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Button } from "./button";
 import { copy } from "./clipboard";
 import { type Json, type Line, linesOf, STEP } from "./jsontext";
 import { count } from "./text";
@@ -143,13 +144,9 @@ function Path({ path }: { path: string }) {
   return (
     <p class="stompy-json-path">
       <code>{visible(code)}</code>
-      <button
-        type="button"
-        data-lm-suppress-shortcuts="true"
-        onClick={async () => setCopied((await copy(code)) ? code : "")}
-      >
+      <Button onClick={async () => setCopied((await copy(code)) ? code : "")}>
         {copied === code ? "Copied" : "Copy"}
-      </button>
+      </Button>
     </p>
   );
 }

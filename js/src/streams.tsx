@@ -1,5 +1,6 @@
 import { useRef, useState } from "preact/hooks";
 import type { Act } from "./actions";
+import { Button } from "./button";
 import { submitOnEnter } from "./forms";
 import { useId } from "./hooks";
 import type { SessionWindow, StreamWindow } from "./protocol";
@@ -20,12 +21,10 @@ export function Streams(props: {
   return (
     <section class="stompy-streams" aria-label="Streams">
       {window.streams.map((stream) => (
-        <button
-          type="button"
+        <Button
           key={stream.id}
           class="stompy-chip"
           data-stream={stream.name}
-          data-lm-suppress-shortcuts="true"
           aria-pressed={stream === chosen}
           title={stream.destination}
           onClick={() => onChoose(stream.id)}
@@ -33,7 +32,7 @@ export function Streams(props: {
           <span class="stompy-name">{stream.name}</span>
           <span class="stompy-count">{counted(stream.received, "frame")}</span>
           {stream.state !== "live" && <span class="stompy-state">{stream.state}</span>}
-        </button>
+        </Button>
       ))}
       <Subscribe act={act} onChoose={onChoose} />
       {chosen !== undefined && <Chosen stream={chosen} now={now} act={act} />}
@@ -58,23 +57,11 @@ function Chosen({ stream, now, act }: { stream: StreamWindow; now: number; act: 
       )}
       <span class="stompy-numbers">{framesPerSecond(stream, now).toFixed(1)}/s</span>
       {state === "paused" && (
-        <button type="button" data-lm-suppress-shortcuts="true" onClick={say("resume", "resumed")}>
-          Resume subscription
-        </button>
+        <Button onClick={say("resume", "resumed")}>Resume subscription</Button>
       )}
-      {state === "live" && (
-        <button type="button" data-lm-suppress-shortcuts="true" onClick={say("pause", "paused")}>
-          Pause subscription
-        </button>
-      )}
+      {state === "live" && <Button onClick={say("pause", "paused")}>Pause subscription</Button>}
       {state !== "ended" && (
-        <button
-          type="button"
-          data-lm-suppress-shortcuts="true"
-          onClick={say("unsubscribe", "unsubscribed; its frames stay")}
-        >
-          Unsubscribe
-        </button>
+        <Button onClick={say("unsubscribe", "unsubscribed; its frames stay")}>Unsubscribe</Button>
       )}
       {error !== null && (
         <p class="stompy-error" role="alert">
@@ -118,16 +105,9 @@ function Subscribe({ act, onChoose }: { act: Act; onChoose: (id: string) => void
 
   return (
     <>
-      <button
-        type="button"
-        ref={opener}
-        aria-expanded={open}
-        aria-controls={id}
-        data-lm-suppress-shortcuts="true"
-        onClick={() => setOpen(!open)}
-      >
+      <Button ref={opener} aria-expanded={open} aria-controls={id} onClick={() => setOpen(!open)}>
         + Subscribe
-      </button>
+      </Button>
       <form
         id={id}
         class="stompy-line stompy-form"
@@ -162,9 +142,7 @@ function Subscribe({ act, onChoose }: { act: Act; onChoose: (id: string) => void
             ))}
           </select>
         </label>
-        <button type="submit" data-lm-suppress-shortcuts="true">
-          Subscribe
-        </button>
+        <Button type="submit">Subscribe</Button>
       </form>
     </>
   );

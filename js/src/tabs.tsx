@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
+import { Button } from "./button";
 import { useId } from "./hooks";
 
 export interface Tab {
@@ -39,20 +40,18 @@ export function Tabs(props: {
       <div class="stompy-tabbar">
         <div role="tablist" aria-label={label} ref={list} onKeyDown={move}>
           {tabs.map((tab) => (
-            <button
-              type="button"
+            <Button
               role="tab"
               key={tab.name}
               id={`${id}-${tab.name}`}
               data-tab={tab.name}
-              data-lm-suppress-shortcuts="true"
               aria-selected={tab === current}
               aria-controls={`${id}-panel`}
               tabIndex={tab === current ? 0 : -1}
               onClick={() => onChoose(tab.name)}
             >
               {tab.label}
-            </button>
+            </Button>
           ))}
         </div>
         {aside}
