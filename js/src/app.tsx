@@ -43,16 +43,23 @@ interface WholeProps {
 }
 
 function Whole({ store, window, act, tell }: WholeProps) {
-  const [selected, select] = useState<string | null>(null);
+  const [selected, select] = useState<{ id: string; name: string | undefined } | null>(null);
   const [tab, setTab] = useState("frames");
   const [pin, setPin] = useState<Pin | null>(null);
-  const stream = window.streams.find(({ id }) => id === selected) ?? window.streams[0];
+  const stream =
+    window.streams.find(({ id }) => id === selected?.id) ??
+    window.streams.find(({ name }) => name === selected?.name) ?? // it was replaced
+    window.streams[0];
   const now = store.now / 1000;
 
+  const choose = (id: string) => {
+    select({ id, name: window.streams.find((known) => known.id === id)?.name });
+    setPin(null);
+  };
   const goTo = (id: string, second: number) => {
     const target = window.streams.find((known) => known.id === id);
     if (target !== undefined) {
-      select(id);
+      choose(id);
       setPin({ stream: id, number: frameAt(target, second) });
       setTab("frames");
     }
@@ -95,8 +102,8 @@ function Whole({ store, window, act, tell }: WholeProps) {
   return (
     <>
       <Head window={window} now={now} act={act} />
-      <Streams window={window} now={now} chosen={stream} onChoose={select} act={act} />
-      <Tabs label="Parts" tabs={tabs} chosen={tab} onChoose={setTab} />
+      <Streams window={window} now={now} chosen={stream} onChoose={choose} act={act} />
+      <Tabs keep label="Parts" tabs={tabs} chosen={tab} onChoose={setTab} />
       <News streams={window.streams} />
     </>
   );

@@ -29,6 +29,8 @@ interface Props {
   onFollow: (follow: boolean) => void;
   /** The frame that is looked into. */
   inspected: number | null;
+  /** A frame to bring in sight, once. */
+  goal: { number: number } | null;
   /** A frame was clicked, or the focus has come to it, or it was entered by the keyboard. */
   onChoose: (number: number, how: "click" | "move" | "enter") => void;
   /** Tells which rows are in sight, `from` up to, without, `to`. */
@@ -60,6 +62,9 @@ export function Grid(props: Props) {
 
   const geometry = new Geometry(list.count, view);
   position.current = geometry.moved(position.current, -useGone(props.oldest)); // rows stay in place
+  useGoal(props.goal, (number) => {
+    position.current = geometry.reveal(Math.max(0, list.indexOf(number)), position.current);
+  });
   const top = follow ? geometry.bottom : Math.max(0, Math.min(position.current, geometry.bottom));
   position.current = top;
   const [from, to] = geometry.inSight(top);
@@ -280,6 +285,15 @@ function drawnRows(list: List, from: number, to: number, tabStop: Place | null):
   const rows = Array.from({ length: to - from }, (_, i) => from + i);
   const stop = tabStop === null ? -1 : list.indexOf(tabStop.number);
   return stop >= 0 && (stop < from || stop >= to) ? [...rows, stop] : rows;
+}
+
+/** Goes to a frame when there is another goal than before. */
+function useGoal(goal: { number: number } | null, go: (number: number) => void): void {
+  const done = useRef<object | null>(null);
+  if (goal !== null && goal !== done.current) {
+    go(goal.number);
+  }
+  done.current = goal;
 }
 
 function useHeight(node: { current: HTMLElement | null }, set: (height: number) => void): void {

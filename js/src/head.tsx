@@ -2,7 +2,7 @@ import type { Act } from "./actions";
 import { Button } from "./button";
 import type { Beat, SessionWindow } from "./protocol";
 import { rate } from "./rate";
-import { counted, octets, span } from "./text";
+import { counted, octets, perSecond, span } from "./text";
 
 const SIGNS: Record<string, string> = { connected: "●", reconnecting: "◌", lost: "✕" };
 
@@ -31,7 +31,7 @@ export function Head({ window, now, act }: { window: SessionWindow; now: number;
         )}
         <span class="stompy-numbers">
           {reconnects > 0 && <span>{counted(reconnects, "reconnect")}</span>}
-          <span>{rateText(frames)}/s</span>
+          <span>{perSecond(frames)} frames/s</span>
           <span>{octets(bytes)}/s</span>
         </span>
         <Button onClick={toggle}>{open ? "Disconnect" : "Connect"}</Button>
@@ -43,10 +43,6 @@ export function Head({ window, now, act }: { window: SessionWindow; now: number;
       )}
     </section>
   );
-}
-
-function rateText(frames: number): string {
-  return frames > 0 && frames < 10 ? frames.toFixed(1) : counted(Math.round(frames), "frame");
 }
 
 /** Milliseconds in which there would be news of the beats at least, or the kernel is gone. */

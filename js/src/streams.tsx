@@ -5,7 +5,7 @@ import { submitOnEnter } from "./forms";
 import { useId } from "./hooks";
 import type { SessionWindow, StreamWindow } from "./protocol";
 import { framesPerSecond } from "./rate";
-import { count, counted } from "./text";
+import { count, counted, perSecond } from "./text";
 
 const MODES = ["auto", "client", "client-individual"];
 
@@ -55,7 +55,7 @@ function Chosen({ stream, now, act }: { stream: StreamWindow; now: number; act: 
           {count(dropped)} dropped
         </span>
       )}
-      <span class="stompy-numbers">{framesPerSecond(stream, now).toFixed(1)}/s</span>
+      <span class="stompy-numbers">{perSecond(framesPerSecond(stream, now))}/s</span>
       {state === "paused" && (
         <Button onClick={say("resume", "resumed")}>Resume subscription</Button>
       )}

@@ -15,12 +15,18 @@ export function Tabs(props: {
   tabs: Tab[];
   chosen: string;
   onChoose: (name: string) => void;
-  aside?: ComponentChildren;
+  /** Whether what was shown before stays as it was, out of sight. */
+  keep?: boolean;
 }) {
-  const { label, tabs, chosen, onChoose, aside } = props;
+  const { label, tabs, chosen, onChoose, keep = false } = props;
+  const seen = useRef(new Set<string>());
   const list = useRef<HTMLDivElement>(null);
   const id = useId();
   const current = tabs.find((tab) => tab.name === chosen) ?? tabs[0];
+
+  if (current !== undefined) {
+    seen.current.add(current.name);
+  }
 
   const move = (event: KeyboardEvent) => {
     const place = current === undefined ? -1 : tabs.indexOf(current);
@@ -46,7 +52,7 @@ export function Tabs(props: {
               id={`${id}-${tab.name}`}
               data-tab={tab.name}
               aria-selected={tab === current}
-              aria-controls={`${id}-panel`}
+              aria-controls={`${id}-${tab.name}-panel`}
               tabIndex={tab === current ? 0 : -1}
               onClick={() => onChoose(tab.name)}
             >
@@ -54,16 +60,19 @@ export function Tabs(props: {
             </Button>
           ))}
         </div>
-        {aside}
       </div>
-      <div
-        role="tabpanel"
-        id={`${id}-panel`}
-        aria-labelledby={`${id}-${current?.name}`}
-        class="stompy-panel"
-      >
-        {current?.content()}
-      </div>
+      {tabs.map((tab) => (
+        <div
+          role="tabpanel"
+          key={tab.name}
+          id={`${id}-${tab.name}-panel`}
+          aria-labelledby={`${id}-${tab.name}`}
+          class="stompy-panel"
+          hidden={tab !== current}
+        >
+          {(tab === current || (keep && seen.current.has(tab.name))) && tab.content()}
+        </div>
+      ))}
     </div>
   );
 }

@@ -13,6 +13,11 @@ export function counted(n: number, thing: string): string {
   return `${count(n)} ${thing}${n === 1 ? "" : "s"}`;
 }
 
+/** "5.6", "1,234": how many a second. */
+export function perSecond(n: number): string {
+  return n < 10 ? n.toFixed(1) : count(Math.round(n));
+}
+
 /** "12 B", "3.4 KB", "1.2 MB" */
 export function octets(n: number): string {
   let [value, unit] = [n, "B"];

@@ -469,6 +469,34 @@ test("the log has what happened, newest first, and what became of all frames", a
   expect(texts(el, ".stompy-log tbody td")).toEqual(["1,000", "100", "900", "20"]);
 });
 
+test("what was done in a tab is there when one comes back to it", async () => {
+  const { el } = await show(stream(30));
+  await type(find(el, "[type=search]"), "currency=EUR");
+  await press(find(el, '[role=grid] [tabindex="0"]'), " ");
+  await click(tab(el, "send"));
+  await type(find<HTMLTextAreaElement>(el, "[name=body]"), "half a message");
+  expect(find(el, "[role=grid]").closest<HTMLElement>("[role=tabpanel]")?.hidden).toBe(true);
+  await click(tab(el, "frames"));
+  expect(find<HTMLInputElement>(el, "[type=search]").value).toBe("currency=EUR");
+  expect(button(find(el, ".stompy-toolbar"), "Pause").getAttribute("aria-pressed")).toBe("true");
+  await click(tab(el, "send"));
+  expect(find<HTMLTextAreaElement>(el, "[name=body]").value).toBe("half a message");
+});
+
+test("a click in the chart goes to the frames of that second", async () => {
+  const rate = { second: NOW / 1000, frames: [400, 300, 300] };
+  const { el, model } = await show(stream(1000, { rate }));
+  await type(find(el, "[type=search]"), "nothing like it");
+  await click(tab(el, "rate"));
+  const plot = find(el, '.stompy-chart [tabindex="0"]');
+  await press(plot, "ArrowLeft");
+  await press(plot, "Enter");
+  expect(find(el, "[aria-selected=true][role=tab]").textContent).toBe("Frames");
+  expect(numbers(el)).toContain(400);
+  expect(model.requested("frame")).toMatchObject({ number: 400 });
+  expect(model.requested("rows")).toMatchObject({ stream: "s1" });
+});
+
 test("new frames are told of to those who hear the page, from time to time", async () => {
   vi.useFakeTimers({ toFake: TIMERS });
   const { el, model } = await show(stream(30));
