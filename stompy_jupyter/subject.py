@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from stompy_jupyter.session import StompSession
     from stompy_jupyter.stream import FrameStream
 
+MAX_ENDED = 5
+"""Streams that have ended and are shown of a whole session, as long as that goes on."""
+
 _ALIVE = ("connected", "reconnecting")
 
 
@@ -35,6 +38,7 @@ class Subject:
         self._chosen = {stream.id: stream for stream in chosen}  # those that go on
         self._order = [stream.id for stream in chosen]
         self._known = weakref.WeakValueDictionary(self._chosen)
+        self._listed: tuple[FrameStream, ...] = ()  # of a whole session that goes on
 
     @property
     def session(self) -> StompSession | None:
@@ -74,9 +78,13 @@ class Subject:
         return stream
 
     def _all(self) -> list[FrameStream]:
-        """All streams that the session has now."""
+        """All streams that the session has, and some that it had, unless they were replaced."""
         session = self.session
-        streams = list(session.streams.values()) if session else []
+        present = list(session.streams.values()) if session else []
+        names = {stream.name for stream in present}
+        ended = [stream for stream in self._listed if stream.name not in names]
+        streams = [*ended[-MAX_ENDED:], *present]
+        self._listed = tuple(streams) if self.alive else ()
         self._known.update({stream.id: stream for stream in streams})
         return streams
 
@@ -96,7 +104,7 @@ class Subject:
 
     def let_go(self) -> None:
         """Hold nothing, and know nothing any more."""
-        self._chosen, self._order = {}, []
+        self._chosen, self._order, self._listed = {}, [], ()
         self._session = self._held = None
         self._known.clear()
 

@@ -110,6 +110,8 @@ class StompWidget(anywidget.AnyWidget):
         session = self._subject.session
         if session is None:
             return None
+        if self._subject.over:
+            return session.state
         return (
             session.state,
             session.address,
@@ -122,7 +124,7 @@ class StompWidget(anywidget.AnyWidget):
     def _numbers(self) -> tuple[float, ...]:
         """What makes news once a second at the most: numbers of the session, and its beats."""
         session = self._subject.session
-        if session is None:
+        if session is None or self._subject.over:
             return ()
         beats = [0.0, 0.0]
         client = session.client if session.connected else None

@@ -34,7 +34,7 @@ const BEHIND: GridColumn[] = [
   {
     name: "body",
     label: "body",
-    width: 20,
+    width: 12,
     text: (row) => row.body,
     value: (row) => row.body,
   },

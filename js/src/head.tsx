@@ -8,7 +8,9 @@ const SIGNS: Record<string, string> = { connected: "●", reconnecting: "◌", l
 
 /** One line about the connection: how it is, with whom, how much comes, whether both are alive. */
 export function Head({ window, now, act }: { window: SessionWindow; now: number; act: Act }) {
-  const { address, state, server, version, beats, reconnects, error } = window.session;
+  const { address, state, server, version, reconnects, error } = window.session;
+  const over = window.streams.length > 0 && window.streams.every((s) => s.state === "ended");
+  const beats = over ? null : window.session.beats; // of what has ended there are no news
   const open = state === "connected" || state === "reconnecting";
   const [frames, bytes] = rate(window.streams, now);
   const since = Math.max(0, 1000 * now - window.now);
@@ -31,10 +33,10 @@ export function Head({ window, now, act }: { window: SessionWindow; now: number;
         )}
         <span class="stompy-numbers">
           {reconnects > 0 && <span>{counted(reconnects, "reconnect")}</span>}
-          <span>{perSecond(frames)} frames/s</span>
-          <span>{octets(bytes)}/s</span>
+          <span class="stompy-rate">{perSecond(frames)} frames/s</span>
+          <span class="stompy-rate">{octets(bytes)}/s</span>
+          <Button onClick={toggle}>{open ? "Disconnect" : "Connect"}</Button>
         </span>
-        <Button onClick={toggle}>{open ? "Disconnect" : "Connect"}</Button>
       </div>
       {error !== null && state !== "connected" && (
         <p class="stompy-error" role="alert">

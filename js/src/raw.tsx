@@ -146,7 +146,7 @@ function offsetsOf(parts: Part[]): number[] {
 
 function asText({ name, octets }: Part): string {
   if (name === "NUL") {
-    return "␀";
+    return "^@";
   }
   const text = visibleOctets(beginning(octets, MOST_SHOWN), { lines: true });
   return text.replaceAll("\n", "⏎\n") + more(octets, MOST_SHOWN, "octet");
@@ -154,7 +154,7 @@ function asText({ name, octets }: Part): string {
 
 function inCell({ name, octets }: Part): string {
   if (name === "NUL") {
-    return "␀";
+    return "^@";
   }
   const text = visibleOctets(beginning(octets, MOST_IN_TABLE * 4), { lines: true });
   return text.replaceAll("\n", "⏎") + (octets.length > MOST_IN_TABLE * 4 ? "…" : "");

@@ -20,7 +20,7 @@ const marked = () =>
 test("the text shows line ends, NUL and what cannot be seen", () => {
   const body = Uint8Array.from([0x61, 0x0a, 0xff, 0x1b, 0x00]);
   show([["a", "\u202ex:y"]], body);
-  expect(text()).toBe("SEND⏎\na:\\u202ex\\cy⏎\n⏎\na⏎\n\\xff\\x1b\\x00␀");
+  expect(text()).toBe("SEND⏎\na:\\u202ex\\cy⏎\n⏎\na⏎\n\\xff\\x1b\\x00^@");
 });
 
 test("the table says of each part where it is, its octets, its text and what it is", () => {
@@ -41,7 +41,7 @@ test("the table says of each part where it is, its octets, its text and what it 
   const body = cells(9);
   expect(body[1]).toBe("68 65 6c 6c 6f 2c 20 61 20 62 6f 64 79 20 6f 66 … 10 more");
   expect(body[3]).toBe("body: 26 octets (Body)");
-  expect(cells(10)).toEqual(["39", "00", "␀", "NUL: ends the frame (STOMP Frames)"]);
+  expect(cells(10)).toEqual(["39", "00", "^@", "NUL: ends the frame (STOMP Frames)"]);
 });
 
 test("a legend names the kinds of parts that occur", () => {

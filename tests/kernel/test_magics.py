@@ -174,12 +174,12 @@ def test_where_nobody_can_be_asked_one_line_says_how_else_to_give_a_passcode(
 
 
 def test_a_lost_connection_comes_back_with_its_streams_and_says_nothing_unasked(
-    kernel: Kernel, queue: str
+    fresh_kernel: Kernel, queue: str
 ) -> None:
     results: list[Result] = []
 
     def value(code: str) -> str:
-        results.append(kernel.ok(code))
+        results.append(fresh_kernel.ok(code))
         return results[-1].text
 
     with Broker() as broker:

@@ -84,6 +84,24 @@ def test_the_streams_that_were_chosen_are_shown_or_else_all_also_later_ones(sess
 
 
 @pytest.mark.usefixtures("quiet")
+def test_a_stream_that_ends_stays_in_the_view_of_its_session_until_another_has_its_name(session):
+    session.add("other")
+    kept = weakref.ref(session.add("prices"))
+    receive(session.streams["prices"], "a")
+    widget = StompWidget(session)
+    assert widget.news()
+    session.streams.pop("prices").table.end()
+    gc.collect()
+    shown = {part["name"]: part for part in widget.news()["streams"]}
+    assert shown["prices"]["state"] == "ended"
+    assert shown["prices"]["rows"][0][2] == "a"
+    session.add("prices")
+    assert [part["state"] for part in widget.news()["streams"]] == ["live", "live"]
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.usefixtures("quiet")
 def test_there_are_news_once_and_again_when_something_has_changed(session):
     stream = session.add("t")
     shown = StompWidget(session)
