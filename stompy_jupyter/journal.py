@@ -77,6 +77,10 @@ class Journal:
             self._count += 1
             self._entries.append(Entry(self._count, time.time(), kind, shown))
 
+    def masked(self, text: str) -> str:
+        """A text without what is not to be shown: a broker may repeat what it was sent."""
+        return self._hide(text)
+
     def note_error(self, frame: STOMPFrame) -> None:
         """Add an ERROR in full: its message, its other headers, the beginning of its body.
 

@@ -373,7 +373,8 @@ class StompSession(HasTraits):
         return visible(f"<StompSession{named} {self.address} {self.state}{version}>")
 
     def _repr_html_(self) -> str:
-        error = f"<br>{html.escape(visible(self.last_error.Message))}" if self.last_error else ""
+        message = self._journal.masked(self.last_error.Message) if self.last_error else ""
+        error = f"<br>{html.escape(visible(message))}" if message else ""
         return f"<code>{html.escape(repr(self))}</code>{error}"
 
 

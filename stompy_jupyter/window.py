@@ -212,7 +212,7 @@ def _session_part(session: StompSession, transaction: Json | None) -> Json:
         "state": session.state,
         "server": cut(visible(client.server), 512) if client is not None else "",
         "version": client.version if client is not None else "",
-        "error": cut(visible(error.Message), 1024) if error else None,
+        "error": cut(visible(session.journal.masked(error.Message)), 1024) if error else None,
         "sent": session.sent,
         "received": session.received,
         "reconnects": session.reconnects,
@@ -251,6 +251,7 @@ def _part_of(stream: FrameStream | Json, room: int, counts: int) -> Json:
         short = {key: stream[key] and cut(stream[key], room // 4) for key in texts}
         return {**stream, **short, "rate": rate, "first": stream["received"], **nothing}
     second, frames = stream.table.rates()
+    masked = stream.session.journal.masked
     received = stream.received
     return {
         "id": stream.id,
@@ -258,7 +259,7 @@ def _part_of(stream: FrameStream | Json, room: int, counts: int) -> Json:
         "destination": cut(visible(stream.destination), room // 4),
         "ack": stream.ack_mode.value,
         "state": stream.state,
-        "error": cut(visible(stream.error.Message), room // 4) if stream.error else None,
+        "error": cut(visible(masked(stream.error.Message)), room // 4) if stream.error else None,
         "received": received,
         "dropped": stream.dropped,
         "octets": stream.table.octets,

@@ -46,6 +46,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
   const list = useList({ rows, stream, end, terms, found, sort, columns });
   usePin(pin, (number) => {
     setGoal({ number });
+    setPausedAt(null);
     setFollow(false);
     setFilter("");
     setSort(null);
@@ -121,7 +122,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
         onColumns={setColumnNames}
         news={stream.received - seen}
         onNewest={toNewest}
-        note={error ?? shown(list, terms, sort, rows, found, end - stream.dropped)}
+        note={error ?? shown(list, terms, sort, rows, found, Math.max(0, end - stream.dropped))}
       />
       {stream.received === 0 ? (
         <Empty stream={stream} />

@@ -253,6 +253,7 @@ function useFrame(
         }
       } catch (failure) {
         if (wanted) {
+          setWhole(null);
           setError(reason(failure));
         }
       }
@@ -272,9 +273,10 @@ function useFrame(
     setLoading(true);
     try {
       const answer = await store.request("frame", { stream, number, offset: here });
-      if (answer.octets.length > 0) {
-        setWhole({ ...whole, body: appended(whole.body, answer.octets) });
-      }
+      // Unless another frame is looked at by now.
+      setWhole((now) =>
+        now === whole ? { ...whole, body: appended(whole.body, answer.octets) } : now,
+      );
     } catch (failure) {
       setError(reason(failure));
     } finally {

@@ -1,5 +1,5 @@
 import type { AnyModel } from "@anywidget/types";
-import { isReply, isRows, isWindow, type Rows, type SessionWindow } from "./protocol";
+import { isReply, isRows, isWindow, type SessionWindow } from "./protocol";
 import { RowCache, withFewRows } from "./rows";
 
 /** The traits shared with the kernel. What they hold is checked before it is used. */
@@ -31,6 +31,8 @@ interface Waiting {
 const SAVED_ROWS = 50;
 /** So many rows are asked for at a time. */
 const PAGE = 200;
+/** After so many milliseconds rows are asked for again that did not come. */
+const RETRY = 2000;
 
 /**
  * What one widget knows, shared by all its views: the newest window, the rows that are here, and
@@ -46,6 +48,7 @@ export class Store {
   readonly #caches = new Map<string, RowCache>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #paging = new Set<string>();
+  readonly #notBefore = new Map<string, number>(); // when a stream's rows may be asked for again
   readonly #page = Math.random().toString(36).slice(2, 10);
   #requests = 0;
   #ahead = 0;
@@ -103,10 +106,12 @@ export class Store {
     const cache = this.rows(stream);
     cache.lookAt((first + end) / 2);
     const missing = cache.missing(first, end);
-    if (missing === null || this.#paging.has(stream)) {
+    const early = Date.now() < (this.#notBefore.get(stream) ?? 0);
+    if (missing === null || early || this.#paging.has(stream)) {
       return;
     }
     this.#paging.add(stream);
+    this.#notBefore.set(stream, Date.now() + RETRY);
     try {
       const [from, to] = missing;
       // Where only what comes before is missing, a reader scrolls up: a page that ends there. One
@@ -114,21 +119,16 @@ export class Store {
       const above = Math.max(0, to - PAGE);
       const start = to < end && cache.get(above) === undefined ? above : from;
       const { result } = await this.request("rows", { stream, first: start, count: PAGE });
-      if (isRows(result)) {
-        this.#takeRows(result);
+      if (isRows(result) && result.rows.length > 0) {
+        cache.take(result.columns, result.first, result.rows);
+        this.#notBefore.delete(stream);
+        this.#tell();
       }
     } catch (error) {
-      if (!(error instanceof Refused)) {
-        throw error;
-      }
+      console.warn("stompy: rows that are in sight did not come:", error);
     } finally {
       this.#paging.delete(stream);
-      this.#tell();
     }
-  }
-
-  #takeRows({ stream, columns, first, rows }: Rows): void {
-    this.rows(stream).take(columns, first, rows);
   }
 
   #takeMessage = (message: unknown, buffers: unknown) => {

@@ -47,6 +47,9 @@ function themeSaidBy({ body, documentElement: root }: Document): Theme | null {
     ...root.classList,
   ];
   for (const name of named) {
+    if (name === "vscode-high-contrast") {
+      return "dark"; // the other one says that it is light
+    }
     const word = name?.toLowerCase().match(/(?:^|[-_\s])(light|dark)(?:$|[-_\s])/)?.[1];
     if (word === "light" || word === "dark") {
       return word;

@@ -387,11 +387,12 @@ describe("the inspector", () => {
     expect(texts(el, ".stompy-inspector button")).not.toContain("Ack");
   });
 
-  test("says when a frame is gone", async () => {
-    const { el, model } = await show(stream(30));
-    await click(find(el, '[data-number="29"] [role=gridcell]'));
-    await model.refuse("frame", "frame 29 is not kept any more");
-    expect(texts(el, "[role=alert]")).toEqual(["frame 29 is not kept any more"]);
+  test("says when a frame is gone, and shows no other one's headers", async () => {
+    const { el, model } = await inspect();
+    await click(find(el, '[data-number="20"] [role=gridcell]'));
+    await model.refuse("frame", "frame 20 is not kept any more");
+    expect(texts(el, "[role=alert]")).toEqual(["frame 20 is not kept any more"]);
+    expect(texts(el, ".stompy-inspector tbody tr")).toEqual([]);
   });
 });
 

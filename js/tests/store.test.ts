@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { KEPT } from "../src/rows";
 import { Refused, Store } from "../src/store";
 import { COLUMNS, FakeModel, NOW, rowsOf, sessionWindow, stream } from "./kernel";
@@ -67,6 +67,25 @@ test("rows that are missing are asked for as a page, once at a time", async () =
   expect(store.rows("s1").get(511)?.body).toBe("body 511");
   await store.bring("s1", 500, 512);
   expect(model.requests.length).toBe(1);
+});
+
+test("rows that do not come are asked for again, but not at once", async () => {
+  const warn = vi.spyOn(console, "warn").mockReturnValue();
+  const { model, store } = begin();
+  const asked = () => model.requests.length;
+  const refused = store.bring("s1", 500, 512);
+  await model.refuse("rows", "the stream is gone");
+  await refused;
+  await store.bring("s1", 500, 512);
+  expect(asked()).toBe(1);
+  vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3000);
+  const empty = store.bring("s1", 500, 512);
+  await model.answer("rows", page(500, 500));
+  await empty;
+  await store.bring("s1", 500, 512);
+  expect(asked()).toBe(2);
+  expect(warn).toHaveBeenCalledTimes(1);
+  vi.restoreAllMocks();
 });
 
 test("who scrolls up gets the page before", async () => {

@@ -21,6 +21,10 @@ test.each([
     "VS Code, high contrast",
     () => document.body.setAttribute("data-vscode-theme-kind", "vscode-dark-high-contrast"),
   ],
+  [
+    "VS Code, high contrast as it was first",
+    () => document.body.setAttribute("data-vscode-theme-kind", "vscode-high-contrast"),
+  ],
   ["Colab", () => document.documentElement.setAttribute("theme", "dark")],
   ["marimo", () => document.body.classList.add("dark-theme")],
   ["Sphinx", () => document.documentElement.setAttribute("data-theme", "dark")],
