@@ -146,7 +146,7 @@ class Actions:
     def _turn_away(self, id: str, error: Exception) -> None:
         """Refuse what is not begun; who floods us is not even told so."""
         if len(self.replies) < 2 * MAX_UNSENT:
-            self._answer(id, _refusal(error), done=False)
+            self._answer(id, _refusal(error, self._target.session), done=False)
         else:
             _log.debug("a request is dropped: too many answers wait to be sent")
 
@@ -193,11 +193,11 @@ class Actions:
                 _start(request.kind, self._attempt, request, outcome)
                 return
         except (STOMPError, ValueError, LookupError) as error:
-            self._answer(request.id, _refusal(error))
+            self._answer(request.id, _refusal(error, self._target.session))
         except BaseException:  # also SystemExit: those behind it in the line have to be done
             _log.exception("a request of the kind %s failed", request.kind)
             failure = STOMPError("internal error: see the kernel's log")
-            self._answer(request.id, _refusal(failure))
+            self._answer(request.id, _refusal(failure, self._target.session))
         else:
             self._answer(request.id, {"result": outcome.result}, outcome.buffers)
 
@@ -410,8 +410,10 @@ def _start(kind: str, work: Callable[..., object], *args: object) -> None:
     threading.Thread(target=work, args=args, name=name, daemon=True).start()
 
 
-def _refusal(error: Exception) -> dict[str, Any]:
+def _refusal(error: Exception, session: StompSession | None) -> dict[str, Any]:
     message = error.Message if isinstance(error, STOMPError) else str(error)
+    if session is not None:
+        message = session.journal.masked(message)
     hint = error.hint if isinstance(error, STOMPError) else None
     return {"error": {"message": visible(message, MESSAGE), "hint": visible(hint, MESSAGE)}}
 

@@ -72,7 +72,7 @@ class Journal:
 
     def note(self, kind: str, text: str) -> None:
         """Add an entry; its text may have lines, all else that cannot be seen becomes escapes."""
-        shown = visible_lines(self._hide(text[:MAX_TEXT]))[:MAX_TEXT]
+        shown = visible_lines(self._hide(text)[:MAX_TEXT])[:MAX_TEXT]
         with self._lock:
             self._count += 1
             self._entries.append(Entry(self._count, time.time(), kind, shown))

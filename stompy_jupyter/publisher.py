@@ -75,16 +75,18 @@ class Publisher:
 
     def remove(self, source: Source) -> None:
         """Publish nothing more of `source`. Does nothing when it is unknown."""
-        with self._lock:
-            self._sources = [ref for ref in self._sources if ref() not in (None, source)]
-            idle = not self._sources
-        if idle:
-            self.stop()
+        self._keep(lambda known: known not in (None, source))
 
     def stop(self) -> None:
         """Forget all sources and end the thread."""
+        self._keep(lambda _: False)
+
+    def _keep(self, wanted: Callable[[Source | None], bool]) -> None:
+        """Keep some sources; without any there is no thread."""
         with self._lock:
-            self._sources.clear()
+            self._sources = [ref for ref in self._sources if wanted(ref())]
+            if self._sources:
+                return
             thread, self._thread = self._thread, None
             self._stop.set()
             self._wake.set()

@@ -32,7 +32,7 @@ export function useActions(store: Store): [Act, Outcome, (text: string, bad?: bo
   const act = useMemo<Act>(
     () => async (kind, args, done) => {
       const busy = setTimeout(
-        () => tell("Waiting for the kernel: it answers when the cell that runs has ended."),
+        () => tell("No answer yet. While a cell runs, the kernel may answer when that has ended."),
         PATIENCE,
       );
       try {

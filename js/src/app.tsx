@@ -114,9 +114,10 @@ function rateOf({ id, name, rate }: StreamWindow) {
 }
 
 /** The first frame that came in a second of the rate's, or later. */
-export function frameAt({ received, rate }: StreamWindow, second: number): number {
+export function frameAt({ received, dropped, rate }: StreamWindow, second: number): number {
   const later = rate.frames.slice(Math.max(0, rate.frames.length - (rate.second - second) - 1));
-  return received - (second > rate.second ? 0 : later.reduce((sum, n) => sum + n, 0));
+  const behind = second > rate.second ? 0 : later.reduce((sum, n) => sum + n, 0);
+  return Math.max(dropped, received - behind);
 }
 
 /** Tells those who hear the page how many frames have come, from time to time. */

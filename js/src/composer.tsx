@@ -1,11 +1,11 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { Act } from "./actions";
 import { Button } from "./button";
 import { copy } from "./clipboard";
 import { asCell, asPython } from "./code";
 import { submitOnEnter } from "./forms";
 import { useId } from "./hooks";
-import { composeSend, encodeFrame } from "./octets";
+import { composeSend, encodeFrame, type Message } from "./octets";
 import { isSent, type Sent, type SessionState } from "./protocol";
 import { RawFrame } from "./raw";
 import { counted, span } from "./text";
@@ -24,20 +24,24 @@ export function Composer({ session, destinations, act, tell }: Props) {
   const [body, setBody] = useState("");
   const [wantReceipt, setWantReceipt] = useState(false);
   const [receipt, setReceipt] = useState(newReceipt);
+  const [sending, setSending] = useState(false);
   const id = useId();
 
-  const [headers, badLine] = parseHeaders(headerLines);
   const transaction = session.transaction?.id ?? null;
   const asked = wantReceipt ? receipt : null;
-  const composed = composeSend({
-    ...{ destination, headers, body, transaction },
-    receipt: asked,
-    version: session.version || "1.2",
-  });
-  const problem = badLine ?? ("error" in composed ? composed.error : null);
+  const version = session.version || "1.2";
+  // A large body is not encoded anew whenever a frame comes in.
+  const { headers, composed, parts, problem } = useMemo(
+    () => preview(headerLines, { destination, body, transaction, receipt: asked, version }),
+    [headerLines, destination, body, transaction, asked, version],
+  );
 
   const send = async (event: Event) => {
     event.preventDefault();
+    if (sending || problem !== null) {
+      return;
+    }
+    setSending(true);
     const message = {
       destination,
       headers,
@@ -48,6 +52,7 @@ export function Composer({ session, destinations, act, tell }: Props) {
     const answer = await act("send", message, ({ result }) =>
       outcome(result, destination, transaction),
     );
+    setSending(false);
     if (answer !== null) {
       setReceipt(newReceipt());
     }
@@ -55,7 +60,7 @@ export function Composer({ session, destinations, act, tell }: Props) {
   const give = async (text: string) => {
     tell((await copy(text)) ? "Copied." : text);
   };
-  const what = "error" in composed ? null : { ...composed, body, octets: composed.body };
+  const what = composed && { ...composed, body, octets: composed.body };
 
   return (
     <form class="stompy-composer" aria-label="Send a message" onSubmit={send}>
@@ -131,13 +136,7 @@ export function Composer({ session, destinations, act, tell }: Props) {
         {problem !== null ? (
           <p class="stompy-help">{problem}</p>
         ) : (
-          !("error" in composed) && (
-            <RawFrame
-              compact
-              parts={encodeFrame("SEND", composed.headers, composed.body, session.version || "1.2")}
-              note={null}
-            />
-          )
+          <RawFrame compact parts={parts} note={null} />
         )}
       </div>
     </form>
@@ -160,11 +159,25 @@ function Transaction({ session: { transaction }, act }: { session: SessionState;
             Transaction {transaction.id}: {counted(transaction.frames, "message")}
           </span>
           <Button onClick={say("commit", "Committed, and confirmed by the broker.")}>Commit</Button>
-          <Button onClick={say("abort", "Aborted: nothing of it was sent.")}>Abort</Button>
+          <Button onClick={say("abort", "Aborted: nothing of it takes effect.")}>Abort</Button>
         </>
       )}
     </div>
   );
+}
+
+type Written = Omit<Message, "headers"> & { version: string };
+
+/** What was written as headers and octets, or what is wrong with it. */
+function preview(lines: string, written: Written) {
+  const [headers, badLine] = parseHeaders(lines);
+  const made = composeSend({ ...written, headers });
+  if (badLine !== null || "error" in made) {
+    const problem = badLine ?? ("error" in made ? made.error : null);
+    return { headers, composed: null, parts: [], problem };
+  }
+  const parts = encodeFrame("SEND", made.headers, made.body, written.version);
+  return { headers, composed: made, parts, problem: null };
 }
 
 /** Lines "name: value" as headers, and what is wrong with the first that is none. */

@@ -14,21 +14,21 @@ export function keepFocus(root: HTMLElement): () => void {
   };
   const onBlur = () => {
     queueMicrotask(() => {
-      if (path[0]?.isConnected && !root.contains(active())) {
+      if (isThere(path[0]) && !root.contains(active())) {
         path = []; // somebody has left
       }
     });
   };
   const observer = new MutationObserver(() => {
     const lost = active() === null || active() === root.ownerDocument.body;
-    if (lost && path.length > 0 && !path[0]?.isConnected) {
+    if (lost && path.length > 0 && !isThere(path[0])) {
       next(path)?.focus({ preventScroll: true });
     }
   });
 
   root.addEventListener("focusin", onFocus);
   root.addEventListener("focusout", onBlur);
-  observer.observe(root, { childList: true, subtree: true });
+  observer.observe(root, { attributeFilter: ["hidden"], childList: true, subtree: true });
   return () => observer.disconnect();
 }
 
@@ -44,13 +44,15 @@ function pathOf(node: HTMLElement, root: HTMLElement): HTMLElement[] {
 }
 
 function next(path: HTMLElement[]): HTMLElement | undefined {
-  for (const place of path.filter((node) => node.isConnected)) {
-    const found = [...place.querySelectorAll<HTMLElement>(FOCUSABLE)].find(
-      (node) => node.closest("[hidden]") === null,
-    );
+  for (const place of path.filter(isThere)) {
+    const found = [...place.querySelectorAll<HTMLElement>(FOCUSABLE)].find(isThere);
     if (found !== undefined) {
       return found;
     }
   }
   return undefined;
+}
+
+function isThere(node: HTMLElement | undefined): boolean {
+  return node?.isConnected === true && node.closest("[hidden]") === null;
 }

@@ -51,6 +51,14 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
     setFilter("");
     setSort(null);
     setInspected(number);
+    toGrid.current = true; // what was clicked or entered is out of sight now
+  });
+  const toGrid = useRef(false);
+  useLayoutEffect(() => {
+    if (toGrid.current) {
+      toGrid.current = false;
+      focusGrid();
+    }
   });
 
   const toggle = () => setPausedAt(pausedAt === null ? stream.received : null);
@@ -92,7 +100,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
       root.current?.querySelector<HTMLElement>("[type=search]")?.focus();
     } else if (event.key === "Escape" && inspected !== null) {
       leave();
-    } else if (event.key === " " && on.closest("button, summary, [role=treeitem]") === null) {
+    } else if (event.key === " " && on.closest("[role=grid]") !== null) {
       toggle();
     } else {
       return;
@@ -131,7 +139,8 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
           <Grid
             label={`Frames of ${stream.name}`}
             list={list}
-            oldest={terms.length === 0 && sort === null ? stream.dropped : 0}
+            oldest={stream.dropped}
+            whole={terms.length === 0 && sort === null}
             row={(number) => rows.get(number)}
             columns={columns.filter(({ name }) => columnNames.has(name))}
             sort={sort}

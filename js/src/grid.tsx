@@ -20,6 +20,8 @@ interface Props {
   list: List;
   /** The number of the oldest frame that there is. When it goes, the others stay where they are. */
   oldest: number;
+  /** Whether the list has all frames, in their order, from the oldest on. */
+  whole: boolean;
   row: (number: number) => FrameRow | undefined;
   columns: GridColumn[];
   sort: Sort | null;
@@ -61,10 +63,20 @@ export function Grid(props: Props) {
   const [active, setActive] = useState<Place | null>(null);
 
   const geometry = new Geometry(list.count, view);
-  position.current = geometry.moved(position.current, -useGone(props.oldest)); // rows stay in place
-  useGoal(props.goal, (number) => {
-    position.current = geometry.reveal(Math.max(0, list.indexOf(number)), position.current);
-  });
+  const gone = useGone(props.oldest);
+  if (props.whole) {
+    position.current = geometry.moved(position.current, -gone); // rows stay where they are
+  }
+  const reveal = (number: number) => {
+    const place = list.indexOf(number);
+    position.current = place < 0 ? position.current : geometry.reveal(place, position.current);
+  };
+  useGoal(props.goal, reveal);
+  const before = useRef(props.whole);
+  if (before.current !== props.whole && active !== null) {
+    reveal(active.number); // places of another list mean nothing in this one
+  }
+  before.current = props.whole;
   const top = follow ? geometry.bottom : Math.max(0, Math.min(position.current, geometry.bottom));
   position.current = top;
   const [from, to] = geometry.inSight(top);

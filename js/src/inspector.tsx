@@ -249,7 +249,12 @@ function useFrame(
       try {
         const answer = await store.request("frame", { stream, number, offset: 0 });
         if (wanted && isFrame(answer.result)) {
-          setWhole({ frame: answer.result, body: answer.octets });
+          const { result: frame, octets: body } = answer as { result: Frame; octets: Uint8Array };
+          // Of one that is asked for again there may be more here.
+          setWhole((now) => ({
+            frame,
+            body: now?.frame.number === number && now.body.length > body.length ? now.body : body,
+          }));
         }
       } catch (failure) {
         if (wanted) {
@@ -272,7 +277,10 @@ function useFrame(
     }
     setLoading(true);
     try {
-      const answer = await store.request("frame", { stream, number, offset: here });
+      const answer = await store.request("frame", {
+        ...{ stream, offset: here },
+        number: whole.frame.number,
+      });
       // Unless another frame is looked at by now.
       setWhole((now) =>
         now === whole ? { ...whole, body: appended(whole.body, answer.octets) } : now,

@@ -11,6 +11,8 @@ import { count, counted } from "./text";
 
 /** How often the kernel is asked what else matches, in milliseconds. */
 const SEARCH = 1000;
+/** After so many milliseconds the kernel is asked again that has refused, or has not answered. */
+const LOST = 30_000;
 /** So many matches are kept, the newest. */
 const MOST_FOUND = 2000;
 
@@ -64,25 +66,26 @@ export function useFound(
   end: number,
 ): Found | null {
   const [found, setFound] = useState<{ terms: Term[]; found: Found } | null>(null);
-  const asking = useRef<Term[] | null>(null);
+  const asked = useRef<{ terms: Term[]; until: number } | null>(null);
+  const newest = useRef(terms);
+  newest.current = terms;
   const current = found?.terms === terms ? found.found : null;
   useInterval(SEARCH, () => {
     const from = current?.end ?? 0;
-    if (terms.length === 0 || asking.current === terms || from >= end) {
+    const waits = asked.current?.terms === terms && Date.now() < asked.current.until;
+    if (terms.length === 0 || waits || from >= end) {
       return;
     }
-    asking.current = terms;
+    asked.current = { terms, until: Date.now() + LOST };
     store
       .request("find", { stream: stream.id, terms, first: from })
       .then(({ result }) => {
-        if (isFound(result)) {
+        if (isFound(result) && newest.current === terms) {
           setFound({ terms, found: joined(current, result, MOST_FOUND) });
+          asked.current = null;
         }
       })
-      .catch((error) => console.warn(`stompy: the kernel does not search: ${reason(error)}`))
-      .finally(() => {
-        asking.current = null;
-      });
+      .catch((error) => console.warn(`stompy: the kernel does not search: ${reason(error)}`));
   });
   return current;
 }
@@ -102,9 +105,9 @@ export function shown(
   if (terms.length === 0) {
     return counted(list.count, "frame");
   }
-  const more = found !== null && found.total > found.numbers.length;
-  const total = more
-    ? `the newest ${count(list.count)} of ${count(found.total)}`
-    : count(list.count);
-  return `${total} of ${counted(kept, "frame")} match`;
+  if (found === null) {
+    return `${count(list.count)} match so far`; // of those in this page
+  }
+  const newest = found.total > found.numbers.length ? "the newest " : "";
+  return `${newest}${count(list.count)} of ${counted(kept, "frame")} match`;
 }

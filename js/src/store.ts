@@ -33,6 +33,8 @@ const SAVED_ROWS = 50;
 const PAGE = 200;
 /** After so many milliseconds rows are asked for again that did not come. */
 const RETRY = 2000;
+/** After so many milliseconds an answer is not expected any more. */
+const LOST = 30_000;
 
 /**
  * What one widget knows, shared by all its views: the newest window, the rows that are here, and
@@ -47,7 +49,7 @@ export class Store {
   readonly #listeners = new Set<() => void>();
   readonly #caches = new Map<string, RowCache>();
   readonly #waiting = new Map<string, Waiting>();
-  readonly #paging = new Set<string>();
+  readonly #paging = new Map<string, number>(); // since when a page is on its way, by stream
   readonly #notBefore = new Map<string, number>(); // when a stream's rows may be asked for again
   readonly #page = Math.random().toString(36).slice(2, 10);
   #requests = 0;
@@ -96,8 +98,8 @@ export class Store {
   request(kind: string, args: Record<string, unknown> = {}): Promise<Answer> {
     const id = `${this.#page}-${++this.#requests}`;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
       this.#model.send({ kind, id, ...args });
+      this.#waiting.set(id, { resolve, reject }); // not of one that could not be sent
     });
   }
 
@@ -106,17 +108,19 @@ export class Store {
     const cache = this.rows(stream);
     cache.lookAt((first + end) / 2);
     const missing = cache.missing(first, end);
-    const early = Date.now() < (this.#notBefore.get(stream) ?? 0);
-    if (missing === null || early || this.#paging.has(stream)) {
+    const now = Date.now();
+    const early = now < (this.#notBefore.get(stream) ?? 0);
+    if (missing === null || early || now < (this.#paging.get(stream) ?? 0) + LOST) {
       return;
     }
-    this.#paging.add(stream);
-    this.#notBefore.set(stream, Date.now() + RETRY);
+    this.#paging.set(stream, now);
+    this.#notBefore.set(stream, now + RETRY);
     try {
       const [from, to] = missing;
       // Where only what comes before is missing, a reader scrolls up: a page that ends there. One
       // that was too large for an answer was cut at its end, and is not asked for again.
-      const above = Math.max(0, to - PAGE);
+      const known = this.window?.streams.find(({ id }) => id === stream);
+      const above = Math.max(known?.dropped ?? 0, to - PAGE);
       const start = to < end && cache.get(above) === undefined ? above : from;
       const { result } = await this.request("rows", { stream, first: start, count: PAGE });
       if (isRows(result) && result.rows.length > 0) {
@@ -164,6 +168,10 @@ export class Store {
   #takeWindow(window: SessionWindow): void {
     this.window = window;
     this.#ahead = window.now - Date.now();
+    const ids = new Set(window.streams.map(({ id }) => id));
+    for (const id of [...this.#caches.keys()].filter((id) => !ids.has(id))) {
+      this.#caches.delete(id);
+    }
     for (const stream of window.streams) {
       this.rows(stream.id).take(stream.columns, stream.first, stream.rows);
     }

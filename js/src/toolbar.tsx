@@ -64,6 +64,7 @@ export function Toolbar(props: Props) {
         autocomplete="off"
         spellcheck={false}
         aria-invalid={bad}
+        aria-describedby={`${id}-note`}
         data-lm-suppress-shortcuts="true"
         value={filter}
         onInput={(event) => onFilter(event.currentTarget.value)}
@@ -76,7 +77,9 @@ export function Toolbar(props: Props) {
           {count(news)} new ↓
         </Button>
       )}
-      <span class="stompy-numbers stompy-muted">{note}</span>
+      <span id={`${id}-note`} class="stompy-numbers stompy-muted">
+        {note}
+      </span>
     </div>
   );
 }

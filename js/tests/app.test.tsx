@@ -294,6 +294,25 @@ describe("the list of frames", () => {
     expect(texts(el, "[role=columnheader]")).toContain("currency");
   });
 
+  test("says nothing odd when all that it was paused at has been dropped", async () => {
+    const { el, model } = await show(stream(30));
+    await press(find(el, '[role=grid] [tabindex="0"]'), " ");
+    await news(model, sessionWindow(2, stream(100, { dropped: 60 })));
+    expect(find(el, ".stompy-toolbar").textContent).toContain("0 frames");
+    await click(button(el, "70 new"));
+    expect(numbers(el)).toContain(99);
+  });
+
+  test("stays where it is when a filter is taken away", async () => {
+    const { el, model } = await show(stream(3000, { dropped: 2000, first: 2980 }));
+    await press(find(el, '[role=grid] [tabindex="0"]'), "ArrowUp");
+    await type(find(el, "[type=search]"), "body");
+    await news(model, sessionWindow(2, stream(3100, { dropped: 2100 })));
+    await type(find(el, "[type=search]"), "");
+    expect(numbers(el)).toContain(2997);
+    expect(numbers(el)).toContain(2990);
+  });
+
   test("keeps the rows in place when the oldest are dropped", async () => {
     const { el, model } = await show(stream(40));
     await press(find(el, "[role=grid]"), "Home");
@@ -436,6 +455,16 @@ describe("the composer", () => {
     expect(find(el, "[role=status]").textContent).toContain("confirmed it after 3 ms");
   });
 
+  test("sends once, however often one asks while the answer is on its way", async () => {
+    const { model, form } = await compose();
+    await click(button(form, "Send"));
+    await click(button(form, "Send"));
+    expect(model.requests.filter(({ kind }) => kind === "send").length).toBe(1);
+    await model.answer("send", { receipt: null, confirmed: null, ms: null });
+    await click(button(form, "Send"));
+    expect(model.requests.filter(({ kind }) => kind === "send").length).toBe(2);
+  });
+
   test("does not send what cannot be sent, and says why", async () => {
     const { form, field } = await compose();
     await type(field("headers"), "no header");
@@ -495,6 +524,7 @@ test("a click in the chart goes to the frames of that second", async () => {
   expect(find(el, "[aria-selected=true][role=tab]").textContent).toBe("Frames");
   expect(numbers(el)).toContain(400);
   expect(model.requested("frame")).toMatchObject({ number: 400 });
+  expect(document.activeElement?.getAttribute("role")).toBe("gridcell");
   expect(model.requested("rows")).toMatchObject({ stream: "s1" });
 });
 
