@@ -15,6 +15,7 @@ from stompy_jupyter import StompSession, StompWidget, widget
 from stompy_jupyter.publisher import publisher
 from stompy_jupyter.window import SAVED, size_of
 from tests.unit.fakes import FakeSession, receive
+from tests.unit.peer import Link, Peer, raw
 from tests.unit.sessions import SOON
 from tests.unit.waiting import until
 
@@ -305,6 +306,21 @@ def test_a_passcode_is_in_no_state_of_a_widget(broker):
         shown = StompWidget(session)
         assert "s3cr3t" not in json.dumps(shown.get_state())
         assert "s3cr3t" not in repr(shown)
+
+
+def test_a_passcode_that_a_broker_repeats_in_an_error_is_shown_nowhere():
+    def script(link: Link) -> None:
+        link.accept()
+        link.send(raw("ERROR", "message:me with s3cr3t is refused", body=b"s3cr3t"))
+
+    with Peer(script) as peer:
+        session = StompSession(peer.address, login="me", passcode="s3cr3t", reconnect=False)
+        shown = Recording(session.connect())
+        until(lambda: shown.windows and shown.windows[-1]["session"]["state"] == "lost")
+        assert shown.windows[-1]["session"]["error"] == "the broker says: me with *** is refused"
+        assert "s3cr3t" not in json.dumps([shown.sent, shown.get_state()])
+        assert "s3cr3t" not in session._repr_html_()
+        session.disconnect()
 
 
 def test_a_widget_keeps_a_session_that_is_connected_and_nobody_else_has(broker):
