@@ -1,8 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Act } from "./actions";
 import { Button } from "./button";
-import { copy } from "./clipboard";
-import { asCell, asPython } from "./code";
+import { Copies } from "./copies";
 import { submitOnEnter } from "./forms";
 import { useId } from "./hooks";
 import { composeSend, encodeFrame, type Message } from "./octets";
@@ -25,7 +24,6 @@ export function Composer({ session, destinations, act, tell }: Props) {
   const [wantReceipt, setWantReceipt] = useState(false);
   const [receipt, setReceipt] = useState(newReceipt);
   const [sending, setSending] = useState(false);
-  const id = useId();
 
   const transaction = session.transaction?.id ?? null;
   const asked = wantReceipt ? receipt : null;
@@ -57,54 +55,21 @@ export function Composer({ session, destinations, act, tell }: Props) {
       setReceipt(newReceipt());
     }
   };
-  const give = async (text: string) => {
-    tell((await copy(text)) ? "Copied." : text);
-  };
   const what = composed && { ...composed, body, octets: composed.body };
 
   return (
     <form class="stompy-composer" aria-label="Send a message" onSubmit={send}>
       <div class="stompy-fields">
-        <label for={`${id}-destination`}>Destination</label>
-        <input
-          id={`${id}-destination`}
-          name="destination"
-          required
-          autocomplete="off"
-          spellcheck={false}
-          placeholder="/topic/prices"
-          list={`${id}-known`}
-          data-lm-suppress-shortcuts="true"
-          value={destination}
-          onInput={(event) => setDestination(event.currentTarget.value)}
-          onKeyDown={submitOnEnter}
-        />
-        <datalist id={`${id}-known`}>
-          {destinations.map((known) => (
-            <option key={known} value={known} />
-          ))}
-        </datalist>
-        <label for={`${id}-headers`}>Headers, one a line</label>
-        <textarea
-          id={`${id}-headers`}
+        <Destination value={destination} known={destinations} onChange={setDestination} />
+        <Lines
           name="headers"
+          label="Headers, one a line"
           rows={2}
-          spellcheck={false}
           placeholder="content-type: application/json"
-          data-lm-suppress-shortcuts="true"
           value={headerLines}
-          onInput={(event) => setHeaderLines(event.currentTarget.value)}
+          onChange={setHeaderLines}
         />
-        <label for={`${id}-body`}>Body</label>
-        <textarea
-          id={`${id}-body`}
-          name="body"
-          rows={4}
-          spellcheck={false}
-          data-lm-suppress-shortcuts="true"
-          value={body}
-          onInput={(event) => setBody(event.currentTarget.value)}
-        />
+        <Lines name="body" label="Body" rows={4} value={body} onChange={setBody} />
         <div class="stompy-line">
           <label>
             <input
@@ -119,15 +84,7 @@ export function Composer({ session, destinations, act, tell }: Props) {
           <Button type="submit" disabled={problem !== null}>
             {transaction === null ? "Send" : "Add to the transaction"}
           </Button>
-          <Button disabled={what === null} onClick={() => what && give(asCell(what, destination))}>
-            Copy as %%stomp_send
-          </Button>
-          <Button
-            disabled={what === null}
-            onClick={() => what && give(asPython(what, destination))}
-          >
-            Copy as Python
-          </Button>
+          <Copies what={what} destination={destination} tell={tell} />
         </div>
         <Transaction session={session} act={act} />
       </div>
@@ -140,6 +97,62 @@ export function Composer({ session, destinations, act, tell }: Props) {
         )}
       </div>
     </form>
+  );
+}
+
+function Destination(props: {
+  value: string;
+  /** Those that can be chosen. */
+  known: string[];
+  onChange: (value: string) => void;
+}) {
+  const id = useId();
+  return (
+    <>
+      <label for={id}>Destination</label>
+      <input
+        id={id}
+        name="destination"
+        required
+        autocomplete="off"
+        spellcheck={false}
+        placeholder="/topic/prices"
+        list={`${id}-known`}
+        data-lm-suppress-shortcuts="true"
+        value={props.value}
+        onInput={(event) => props.onChange(event.currentTarget.value)}
+        onKeyDown={submitOnEnter}
+      />
+      <datalist id={`${id}-known`}>
+        {props.known.map((known) => (
+          <option key={known} value={known} />
+        ))}
+      </datalist>
+    </>
+  );
+}
+
+/** A field of several lines. */
+function Lines(props: {
+  name: string;
+  label: string;
+  rows: number;
+  placeholder?: string;
+  value: string;
+  onChange: (value: string) => void;
+}) {
+  const { name, label, rows, placeholder, value, onChange } = props;
+  const id = useId();
+  return (
+    <>
+      <label for={id}>{label}</label>
+      <textarea
+        {...{ id, name, rows, placeholder, value }}
+        spellcheck={false}
+        data-lm-suppress-shortcuts="true"
+        onInput={(event) => onChange(event.currentTarget.value)}
+      />
+    </>
   );
 }
 

@@ -18,6 +18,10 @@ export interface Pin {
   number: number;
 }
 
+/** Where the keyboard goes. */
+const GRID = '[role=grid] [tabindex="0"]';
+const INSPECTOR = '.stompy-inspector [role=tab][tabindex="0"]';
+
 interface Props {
   store: Store;
   stream: StreamWindow;
@@ -37,6 +41,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
   const [inspected, setInspected] = useState<number | null>(null);
   const [goal, setGoal] = useState<{ number: number } | null>(null);
   const root = useRef<HTMLDivElement>(null);
+  const wantFocus = useFocus(root);
 
   const end = pausedAt ?? stream.received;
   const seen = useSeen(end, follow && pausedAt === null);
@@ -51,14 +56,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
     setFilter("");
     setSort(null);
     setInspected(number);
-    toGrid.current = true; // what was clicked or entered is out of sight now
-  });
-  const toGrid = useRef(false);
-  useLayoutEffect(() => {
-    if (toGrid.current) {
-      toGrid.current = false;
-      focusGrid();
-    }
+    wantFocus.current = GRID; // what was clicked or entered is out of sight now
   });
 
   const toggle = () => setPausedAt(pausedAt === null ? stream.received : null);
@@ -67,28 +65,17 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
     setSort(null);
     setFollow(true);
   };
-  const enter = useRef(false);
   const choose = (number: number, how: "click" | "move" | "enter") => {
-    if (how === "move" && inspected === null) {
-      return;
+    if (how !== "move" || inspected !== null) {
+      setInspected(number);
+      setFollow(false);
+      wantFocus.current = how === "enter" ? INSPECTOR : null;
     }
-    setInspected(number);
-    setFollow(false);
-    enter.current = how === "enter";
   };
-  useLayoutEffect(() => {
-    if (enter.current) {
-      enter.current = false;
-      root.current
-        ?.querySelector<HTMLElement>(".stompy-inspector [role=tab][tabindex='0']")
-        ?.focus();
-    }
-  });
-  const focusGrid = () =>
-    root.current?.querySelector<HTMLElement>('[role=grid] [tabindex="0"]')?.focus();
+  const focus = (place: string) => root.current?.querySelector<HTMLElement>(place)?.focus();
   const leave = () => {
     setInspected(null);
-    focusGrid();
+    focus(GRID);
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const on = event.target as Element;
@@ -97,7 +84,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
       return;
     }
     if (event.key === "/") {
-      root.current?.querySelector<HTMLElement>("[type=search]")?.focus();
+      focus("[type=search]");
     } else if (event.key === "Escape" && inspected !== null) {
       leave();
     } else if (event.key === " " && on.closest("[role=grid]") !== null) {
@@ -122,7 +109,7 @@ export function Frames({ store, stream, act, tell, pin }: Props) {
         onPause={toggle}
         filter={filter}
         onFilter={setFilter}
-        onLeave={focusGrid}
+        onLeave={() => focus(GRID)}
         bad={error !== null}
         onCopy={terms.length > 0 ? copyExpression : null}
         columns={columns}
@@ -193,6 +180,18 @@ function useSeen(end: number, newest: boolean): number {
     seen.current = end;
   }
   return seen.current;
+}
+
+/** A place that is to have the focus once it is drawn: put it into what this returns. */
+function useFocus(root: { current: HTMLElement | null }): { current: string | null } {
+  const place = useRef<string | null>(null);
+  useLayoutEffect(() => {
+    if (place.current !== null) {
+      root.current?.querySelector<HTMLElement>(place.current)?.focus();
+      place.current = null;
+    }
+  });
+  return place;
 }
 
 function usePin(pin: Pin | null, go: (number: number) => void): void {

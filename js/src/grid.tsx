@@ -41,8 +41,6 @@ interface Props {
 
 /** The number that stands for the row of column headers. */
 const HEAD = -1;
-const PAGE_KEYS: Record<string, number> = { ArrowUp: -1, ArrowDown: 1 };
-
 interface Place {
   number: number;
   column: number;
@@ -113,38 +111,30 @@ export function Grid(props: Props) {
   };
 
   const goTo = (i: number, column: number) => {
-    const place = Math.max(-1, Math.min(i, list.count - 1));
     wantFocus.current = true;
-    setActive({ number: place < 0 ? HEAD : list.at(place), column });
-    if (place >= 0) {
-      position.current = geometry.reveal(place, top);
-      onFollow(place === list.count - 1);
-      props.onChoose(list.at(place), "move");
+    setActive({ number: i < 0 ? HEAD : list.at(i), column });
+    if (i >= 0) {
+      position.current = geometry.reveal(i, top);
+      onFollow(i === list.count - 1);
+      props.onChoose(list.at(i), "move");
     }
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.altKey || event.metaKey) {
-      return;
-    }
-    const current = tabStop ?? { number: HEAD, column: 0 };
-    const i = current.number === HEAD ? -1 : list.indexOf(current.number);
+    const { number, column } = tabStop ?? { number: HEAD, column: 0 };
+    const i = number === HEAD ? -1 : list.indexOf(number);
     const page = Math.max(1, Math.floor(view / ROW) - 1);
-    const step = { ...PAGE_KEYS, PageUp: -page, PageDown: page }[event.key];
-    if (step !== undefined) {
-      goTo(step < -1 ? Math.max(0, i + step) : i + step, current.column);
-    } else if (event.key === "Home" || event.key === "End") {
-      goTo(event.key === "Home" ? 0 : list.count - 1, current.column);
-    } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-      const to = current.column + (event.key === "ArrowLeft" ? -1 : 1);
-      goTo(i, Math.max(0, Math.min(columns.length - 1, to)));
-    } else if (event.key === "Enter") {
-      choose(current, "enter");
-    } else {
+    const place = moved(event.key, [i, column], [list.count, columns.length], page);
+    if (event.altKey || event.metaKey || (place === null && event.key !== "Enter")) {
       return;
     }
     event.preventDefault();
     event.stopPropagation();
+    if (place === null) {
+      choose({ number, column }, "enter");
+    } else {
+      goTo(...place);
+    }
   };
 
   const choose = ({ number, column }: Place, how: "click" | "enter") => {
@@ -275,6 +265,28 @@ function Line(props: {
       })}
     </div>
   );
+}
+
+/** Where a key leads from row `i` (the head is -1) and a column; null where it leads nowhere. */
+function moved(
+  key: string,
+  [i, column]: [number, number],
+  [rows, columns]: [number, number],
+  page: number,
+): [number, number] | null {
+  const last = rows - 1;
+  const places: Record<string, [number, number]> = {
+    ArrowUp: [i - 1, column],
+    ArrowDown: [i + 1, column],
+    PageUp: [Math.max(0, i - page), column],
+    PageDown: [i + page, column],
+    Home: [0, column],
+    End: [last, column],
+    ArrowLeft: [i, Math.max(0, column - 1)],
+    ArrowRight: [i, Math.min(columns - 1, column + 1)],
+  };
+  const place = Object.hasOwn(places, key) ? places[key] : undefined;
+  return place === undefined ? null : [Math.max(-1, Math.min(place[0], last)), place[1]];
 }
 
 /** The one cell that Tab leads to: the active one, else the newest in sight. */

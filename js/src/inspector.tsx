@@ -2,8 +2,8 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Act, reason } from "./actions";
 import { Body } from "./body";
 import { Button } from "./button";
-import { copy } from "./clipboard";
-import { asCell, asPython } from "./code";
+import type { Copied } from "./code";
+import { Copies } from "./copies";
 import { encodeFrame } from "./octets";
 import { type Frame, isFrame, type StreamWindow } from "./protocol";
 import { RawFrame } from "./raw";
@@ -64,7 +64,13 @@ export function Inspector({ store, stream, number, act, tell, onClose }: Props) 
               onDone={() => setAnswered(answered + 1)}
             />
           )}
-          {here && <Copies whole={whole} tell={tell} />}
+          {here && (
+            <Copies
+              what={copied(whole)}
+              destination={headerOf(whole.frame, "destination") ?? ""}
+              tell={tell}
+            />
+          )}
           <Button aria-label="Close" title="Close (Escape)" onClick={onClose}>
             ✕
           </Button>
@@ -144,24 +150,6 @@ function Answers(props: { frame: Frame; stream: StreamWindow; act: Act; onDone: 
   );
 }
 
-function Copies({ whole, tell }: { whole: Whole; tell: Props["tell"] }) {
-  const give = async (text: string) => {
-    tell((await copy(text)) ? "Copied." : text);
-  };
-  const { frame, body } = whole;
-  if (body.length < frame.size) {
-    return null; // what is not here cannot be sent again
-  }
-  const what = { headers: frame.headers, body: textOf(body), octets: body };
-  const destination = headerOf(frame, "destination") ?? "";
-  return (
-    <>
-      <Button onClick={() => give(asCell(what, destination))}>Copy as %%stomp_send</Button>
-      <Button onClick={() => give(asPython(what, destination))}>Copy as Python</Button>
-    </>
-  );
-}
-
 function Headers({ frame }: { frame: Frame }) {
   return (
     <>
@@ -212,6 +200,12 @@ export function lagOf(frame: Frame): number | null {
 
 function headerOf(frame: Frame, name: string): string | null {
   return frame.headers.find(([known]) => known === name)?.[1] ?? null;
+}
+
+/** A frame as it can be sent again; null where a part of it is not here. */
+function copied({ frame, body }: Whole): Copied | null {
+  const whole = body.length === frame.size;
+  return whole ? { headers: frame.headers, body: textOf(body), octets: body } : null;
 }
 
 function textOf(octets: Uint8Array): string | null {
