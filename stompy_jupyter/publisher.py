@@ -57,6 +57,10 @@ class Publisher:
         self._replies = 0  # that have gone out in a row
         self._thread: threading.Thread | None = None
 
+    def __len__(self) -> int:
+        """How many sources there are."""
+        return len(self._sources)
+
     def add(self, source: Source) -> None:
         """Publish what `source` has from now on, as long as it lives; and soon, if it can be.
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from stompy_jupyter.window import Bounds
 
 SLOW = 1.0
-"""Seconds between two windows that show nothing new but heart-beats or numbers of the session."""
+"""Seconds between two windows that show nothing new but heart-beats or numbers of the session; more,
+where there are many widgets."""
 
 LINGER = 1.0
 """Seconds after the last news of streams that have ended, until the publisher is let go."""
@@ -92,7 +93,9 @@ class StompWidget(anywidget.AnyWidget):
             return None  # of those whose cells have run before there may be many
         self._next_look = now + SLOW
         state, numbers = self._state(), self._numbers()
-        due = now > self._sent_at + SLOW and _differ(numbers, self._shown_numbers)
+        # Of all widgets together these are a third of all messages at the most.
+        pace = SLOW * max(1.0, len(publisher) / 3)
+        due = now > self._sent_at + pace and _differ(numbers, self._shown_numbers)
         if not greeted and (state is None or (state == self._shown and not due)):
             self._rest(now)
             return None

@@ -141,6 +141,18 @@ def test_numbers_of_the_session_alone_are_news_once_a_second(session, clock, num
 
 
 @pytest.mark.usefixtures("quiet")
+def test_numbers_alone_are_news_less_often_the_more_widgets_there_are(session, clock, monkeypatch):
+    shown = StompWidget(session)
+    shown.news()
+    monkeypatch.setattr(publisher, "_sources", [weakref.ref(shown)] * 15)
+    session.received = 1
+    clock[0] += 4.9
+    assert shown.news() is None
+    clock[0] += 0.2
+    assert shown.news()["session"]["received"] == 1
+
+
+@pytest.mark.usefixtures("quiet")
 def test_a_beat_is_news_once_and_silence_is_none(session, clock):
     session.fake.heart_beat = (10_000, 0)
     shown = StompWidget(session)
