@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from stompy_jupyter.window import Bounds
 
 SLOW = 1.0
-"""Seconds between two windows that show nothing new but heart-beats or numbers of the session; more,
-where there are many widgets."""
+"""Seconds between two windows that show nothing new but heart-beats or numbers of the session;
+more, where there are many widgets."""
 
 LINGER = 1.0
 """Seconds after the last news of streams that have ended, until the publisher is let go."""
