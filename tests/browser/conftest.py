@@ -1,22 +1,24 @@
-"""A real JupyterLab, and a real browser that shows it."""
+"""Notebooks in real front ends, and a real browser that shows them."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from urllib.request import urlopen
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from tests.processes import HOST, free_port, running
+import stompy
+from stompy.broker import Broker
+from tests.brokers.servers import Server
+from tests.brokers.tap import Tap
+from tests.browser.hosts import jupyterlab, notebook7, write_notebook
+from tests.browser.pages import LIMIT, NotebookPage
+from tests.browser.problems import Problems
 from tests.requirements import need
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -29,56 +31,23 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LIMIT = 60_000
-"""Milliseconds that a page may take to show something."""
+PATIENCE = 5_000
+"""Milliseconds that `expect` waits; reached only when a test fails."""
 
-KERNEL_IS_IDLE = """() =>
-    window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "idle"
-"""
-NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}
-"""Settings that keep JupyterLab from asking, across the page, whether it may fetch news."""
+SCREENSHOTS = Path(__file__).parent / "screenshots"
 
+HOSTS = {"JupyterLab": (jupyterlab, "lab/tree"), "Notebook 7": (notebook7, "notebooks")}
+"""How each front end is run, and where it shows a notebook."""
 
-@dataclass(frozen=True)
-class Lab:
-    """A running JupyterLab and the folder it serves."""
-
-    url: str
-    folder: Path
+__all__ = ["CHROMIUM", "CHROMIUM_FLAGS", "LIMIT", "NotebookPage", "jupyterlab", "write_notebook"]
 
 
-@pytest.fixture(scope="package")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab of this run's own: no token, its settings in a folder of its own."""
-    folder = tmp_path_factory.mktemp("lab")
-    notifications = folder / "settings/@jupyterlab/apputils-extension"
-    notifications.mkdir(parents=True)
-    (notifications / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        *(f"--ip={HOST}", f"--port={port}", "--ServerApp.port_retries=0"),
-        *("--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"),
-        "--LabApp.expose_app_in_browser=True",
-        f"--LabApp.workspaces_dir={folder / 'workspaces'}",
-        f"--LabApp.user_settings_dir={folder / 'settings'}",
-    ]
-    environment = {**os.environ, "HOME": str(folder)}
-
-    def ready() -> bool:
-        return _answers(f"{url}/api/status")
-
-    with running("JupyterLab", command, folder, environment, ready):
-        yield Lab(url, folder)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as response:
-            return "started" in json.load(response)
-    except OSError:
-        return False
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots",
+        action="store_true",
+        help="write the pictures of the widget to tests/browser/screenshots, to be committed",
+    )
 
 
 @pytest.fixture(scope="package")
@@ -87,80 +56,128 @@ def browser() -> Iterator[Browser]:
     need(None if CHROMIUM else "chromium is not installed: sudo apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
 
-class NotebookPage:
-    """A notebook open in JupyterLab."""
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What all pages share: a cache, and the permission to copy."""
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 900},
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    context.set_default_timeout(PATIENCE)
+    yield context
+    context.close()
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
 
-    def cell(self, number: int) -> Locator:
-        """The code cell of that number, from 0."""
-        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+@pytest.fixture(scope="package")
+def open_in(
+    context: BrowserContext, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., NotebookPage]]:
+    """`open_in(host, cell, …)` gives a notebook of these cells, open and with its kernel ready."""
+    served: dict[str, tuple[str, Path]] = {}
+    with ExitStack() as stack:
 
-    def run(self, *cells: int) -> None:
-        """Ask for cells to be run, in order; returns without waiting for them."""
-        for number in cells:
-            self.page.evaluate(
-                """number => {
-                    const { commands, shell } = window.jupyterapp;
-                    shell.currentWidget.content.activeCellIndex = number;
-                    void commands.execute("notebook:run-cell");
-                }""",
-                number,
-            )
+        def open_in(host: str, *cells: str) -> NotebookPage:
+            serve, where = HOSTS[host]
+            if host not in served:
+                folder = tmp_path_factory.mktemp("served")
+                served[host] = stack.enter_context(serve(folder)), folder
+            url, folder = served[host]
+            path = write_notebook(folder, *cells)
+            page = context.new_page()
+            opened = NotebookPage(page, path, Problems(page))
+            page.goto(f"{url}/{where}/{path.name}{'?reset' if host == 'JupyterLab' else ''}")
+            opened.wait_until_ready()
+            if host == "JupyterLab":
+                opened.command("application:toggle-left-area")  # it would take a third of the page
+            return opened
 
-    def wait_until_ready(self) -> None:
-        """Wait until the cells are there and the kernel is idle."""
-        self.cell(0).wait_for(timeout=LIMIT)
-        self.page.wait_for_function(KERNEL_IS_IDLE, timeout=LIMIT)
+        yield open_in
 
-    def save_and_reload(self) -> None:
-        """Save the notebook, and load the page anew; the kernel lives on."""
-        self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-        self.page.reload()
-        self.wait_until_ready()
 
-    def state(self, number: int) -> str:
-        """A cell's prompt: ``"[*]:"`` while it runs, ``"[3]:"`` when it has run."""
-        return self.cell(number).locator(".jp-InputPrompt").inner_text()
+@pytest.fixture(scope="package")
+def broker() -> Iterator[Broker]:
+    """A broker outside of the kernels, which sees what they do."""
+    with Broker() as broker:
+        yield broker
 
-    def expect_running(self, number: int) -> None:
-        """Wait until a cell runs."""
-        expect(self.cell(number).locator(".jp-InputPrompt")).to_have_text("[*]:", timeout=LIMIT)
 
-    def expect_done(self, number: int) -> None:
-        """Wait until a cell has run."""
-        prompt = self.cell(number).locator(".jp-InputPrompt")
-        expect(prompt).to_contain_text("]:", timeout=LIMIT)
-        expect(prompt).not_to_contain_text("*", timeout=LIMIT)
-        expect(prompt).not_to_have_text("[ ]:", timeout=LIMIT)
+@pytest.fixture(scope="package")
+def tap(broker: Broker) -> Iterator[Tap]:
+    """The line between the kernels and the broker, where octets can be read."""
+    host, port = broker.address
+    tap = Tap(Server("stompy", host, port, None, None))
+    yield tap
+    tap.close()
+
+
+@pytest.fixture(scope="package")
+def sender(broker: Broker) -> Iterator[stompy.STOMPClient]:
+    """A client of the broker outside of the kernels."""
+    with stompy.connect(broker.address) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def connect(tap: Tap) -> str:
+    """A cell that connects to it, as `session`."""
+    host, port = tap.address
+    return f"%load_ext stompy_jupyter\n%stomp_connect {host}:{port} --as session"
+
+
+@pytest.fixture(scope="package")
+def desks(open_in: Callable[..., NotebookPage], connect: str) -> Callable[[str], NotebookPage]:
+    """`desks(host)` gives the notebook that tests share in a front end, with a session."""
+
+    @cache
+    def desk(host: str) -> NotebookPage:
+        notebook = open_in(host, connect)
+        notebook.run(0)
+        notebook.expect_done(0)
+        return notebook
+
+    return desk
+
+
+@pytest.fixture(scope="package", params=HOSTS)
+def host(request: pytest.FixtureRequest) -> str:
+    """Each front end in turn."""
+    return str(request.param)
+
+
+def use(desk: NotebookPage) -> Iterator[NotebookPage]:
+    """Let a test have it; its streams are ended, for what lives is told of to the page."""
+    with desk.in_front():
+        yield desk
+        desk.do("for each in list(session.streams.values()): each.unsubscribe()")
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, browser: Browser) -> Iterator[Callable[..., NotebookPage]]:
-    """`open_notebook(cell, …)` gives a notebook of these cells, open and with its kernel ready."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+def notebook(host: str, desks: Callable[[str], NotebookPage]) -> Iterator[NotebookPage]:
+    """A notebook with a session, in each front end; nothing may go wrong in its page."""
+    yield from use(desks(host))
 
-    def open_notebook(*cells: str) -> NotebookPage:
-        path = lab.folder / f"test-{os.urandom(4).hex()}.ipynb"
-        kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        notebook = new_notebook(
-            cells=[new_code_cell(source) for source in cells],
-            metadata={"kernelspec": kernelspec},
-        )
-        nbformat.write(notebook, path)
-        page.goto(f"{lab.url}/lab/tree/{path.name}?reset")
-        opened = NotebookPage(page)
-        opened.wait_until_ready()
-        return opened
 
-    yield open_notebook
-    context.close()
-    assert not problems, "the page raised errors"
+@pytest.fixture
+def lab(desks: Callable[[str], NotebookPage]) -> Iterator[NotebookPage]:
+    """The same in JupyterLab alone."""
+    yield from use(desks("JupyterLab"))
+
+
+@pytest.fixture
+def word() -> str:
+    """A word for names of the test's own: all tests share a broker."""
+    return f"w{os.urandom(3).hex()}"
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder for pictures of the widget."""
+    if not request.config.getoption("--screenshots"):
+        return tmp_path
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return SCREENSHOTS

@@ -1,0 +1,202 @@
+"""How the widget looks: contrast, names for what cannot be seen, widths, heights, pictures."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+import stompy
+from stompy import STOMPClient
+from stompy.broker import Broker
+from tests.browser.axe import add_axe, violations
+from tests.browser.layout import troubles
+from tests.browser.pages import NotebookPage
+from tests.browser.view import View
+
+THEMES = ["light", "dark"]
+SYMBOLS = {"ACME": 184.2, "GLOBEX": 61.75, "INITECH": 23.4, "UMBRELLA": 310.05}
+ORDER = "<order id='4711'><item sku='A-12' quantity='3'/><item sku='B-7' quantity='1'/></order>"
+
+
+def send_some(sender: STOMPClient, interval: float) -> None:
+    """Two streams of believable messages, the same each time, one in so many seconds."""
+    chance = random.Random(6)
+    for n in range(120):
+        symbol, price = chance.choice(list(SYMBOLS.items()))
+        bid = round(price + chance.uniform(-1, 1), 2)
+        quote = {
+            "symbol": symbol,
+            "bid": bid,
+            "ask": round(bid + 0.05, 2),
+            "sizes": [100 * chance.randint(1, 9), 100 * chance.randint(1, 9)],
+            "venue": {"name": "XETRA", "open": True, "halted": None},
+        }
+        currency = chance.choice(["EUR", "USD"])
+        headers = {"content-type": "application/json", "currency": currency, "sequence": n}
+        sender.send("SEND", {"destination": "/topic/prices", **headers}, json.dumps(quote))
+        if n % 12 == 0:
+            headers = {"content-type": "application/xml", "priority": 4}
+            sender.send("SEND", {"destination": "/queue/orders", **headers}, ORDER)
+        time.sleep(interval)
+
+
+@pytest.fixture(scope="module")
+def shop(
+    request: pytest.FixtureRequest, desks: Callable[[str], NotebookPage]
+) -> Iterator[tuple[NotebookPage, View]]:
+    """A notebook, and in it the widget of a session with three streams."""
+    interval = 0.05 if request.config.getoption("--screenshots") else 0.0  # as if it were alive
+    notebook = desks("JupyterLab")
+    with Broker() as broker, stompy.connect(broker.address) as sender, notebook.in_front():
+        host, port = broker.address
+        notebook.do(
+            f"%stomp_connect {host}:{port} --as shop --heart-beat 1000,1000\n"
+            "%stomp_subscribe /topic/prices --as prices\n"
+            "%stomp_subscribe /queue/orders --as orders --ack client-individual --no-send-acks\n"
+            "%stomp_subscribe /topic/alerts --as alerts\n"
+        )
+        view = notebook.show("%stomp_widget shop")
+        send_some(sender, interval)
+        expect(view.count("prices")).to_have_text("120 frames")
+        expect(view.count("orders")).to_have_text("10 frames")
+        yield notebook, view
+        notebook.do("%stomp_disconnect shop")
+
+
+@pytest.fixture
+def lively(shop: tuple[NotebookPage, View]) -> tuple[NotebookPage, View]:
+    """The same, with the frames of the first stream in sight, whatever was looked at before."""
+    _, view = shop
+    view.tab("Frames").click()
+    view.chip("prices").click()
+    if view.inspector.count():
+        view.button("Close").click()
+    return shop
+
+
+@pytest.fixture(params=THEMES)
+def theme(request: pytest.FixtureRequest, lively: tuple[NotebookPage, View]) -> Iterator[str]:
+    notebook, _ = lively
+    notebook.use_theme(request.param)
+    yield request.param
+    notebook.use_theme("light")
+
+
+def test_pictures_are_taken(lively: tuple[NotebookPage, View], theme: str, pictures: Path) -> None:
+    notebook, view = lively
+    with notebook.sharp(1.5):
+        view.button("Columns").click()
+        view.root.get_by_label("currency", exact=True).set_checked(True)
+        view.root.get_by_label("content-type", exact=True).set_checked(False)
+        view.button("Columns").click()
+        view.inspect(117, "Body")
+        view.root.get_by_role("treeitem", name="venue").click()
+        view.picture(pictures / f"body-{theme}.png")
+        view.tab("Raw").click()
+        view.picture(pictures / f"raw-{theme}.png")
+        view.button("Close").click()
+        view.compose("/topic/prices", "content-type: application/json\nnote: 12:30", '{"bid": 1.5}')
+        view.root.get_by_label("Receipt").check()
+        view.picture(pictures / f"send-{theme}.png")
+    for picture in pictures.glob(f"*-{theme}.png"):
+        assert picture.stat().st_size < 250_000
+
+
+def test_axe_finds_nothing_in_any_tab(lively: tuple[NotebookPage, View], theme: str) -> None:
+    notebook, view = lively
+    add_axe(notebook.page)
+    found: dict[str, list[str]] = {}
+
+    def look(place: str) -> None:
+        if problems := violations(view.root):
+            found[place] = problems
+
+    view.filter.fill("currency=EUR")
+    view.button("Columns").click()
+    view.button("+ Subscribe").click()
+    look("frames, with all that opens")
+    view.button("+ Subscribe").click()
+    view.button("Columns").click()
+    view.filter.press("Escape")
+    for tab in "Body", "Raw":
+        view.inspect(119, tab)
+        look(f"inspector, {tab}")
+    view.chip("orders").click()
+    for tab in "Headers", "Body":
+        view.inspect(9, tab)
+        look(f"a frame to be acknowledged, {tab}")
+    view.tab("Hex").click()
+    look("body in hex")
+    view.chip("alerts").click()
+    look("no frames")
+    view.tab("Rate").click()
+    look("rate")
+    view.compose("/topic/prices", "a line that is no header")
+    look("composer with a mistake")
+    view.compose("/topic/prices", "currency: EUR\nnote: a:b", '{"bid": 1.5}')
+    look("composer")
+    view.tab("Log").click()
+    look("log")
+    assert not found, json.dumps(found, indent=2)
+
+
+def test_two_widgets_of_a_page_keep_their_labels_apart(
+    lively: tuple[NotebookPage, View],
+) -> None:
+    notebook, view = lively
+    other = notebook.show("%stomp_widget shop")
+    for each in view, other:
+        each.compose("/topic/alerts", body="of one widget")
+    ids = notebook.page.locator(".stompy [id]").evaluate_all("all => all.map(({ id }) => id)")
+    assert len(ids) == len(set(ids)) > 20
+    other.root.locator(".stompy-composer").locator("label", has_text="Destination").click()
+    expect(other.root.locator(".stompy-composer [name=destination]")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [1200, 900, 480])
+def test_nothing_sticks_out_or_overlaps(lively: tuple[NotebookPage, View], width: int) -> None:
+    notebook, view = lively
+    found: dict[str, list[str]] = {}
+
+    def look(place: str) -> None:
+        if problems := troubles(view.root):
+            found[place] = problems
+
+    with notebook.of_width(width):
+        assert view.width <= view.root.locator("xpath=..").evaluate("cell => cell.clientWidth")
+        look("frames")
+        for tab in "Headers", "Body", "Raw":
+            view.inspect(119, tab)
+            look(f"inspector, {tab}")
+        view.button("Close").click()
+        for tab in "Rate", "Send", "Log":
+            view.tab(tab).click()
+            look(tab)
+        view.button("+ Subscribe").click()
+        look("form")
+        view.button("+ Subscribe").click()
+    assert not found, json.dumps(found, indent=2)
+
+
+@pytest.mark.parametrize("width", [1200, 900, 480])
+def test_the_widget_stays_as_high_as_it_is(lively: tuple[NotebookPage, View], width: int) -> None:
+    notebook, view = lively
+    notebook.do("%stomp_subscribe /topic/quiet --as quiet --on shop")  # a new one each time
+    expect(view.count("quiet")).to_have_text("0 frames")
+    with notebook.of_width(width):
+        heights = {"Frames": view.height}
+        for tab in "Rate", "Send", "Log":
+            view.tab(tab).click()
+            heights[tab] = view.height
+        view.tab("Frames").click()
+        view.chip("quiet").click()
+        expect(view.root).to_contain_text("No frames yet")
+        heights["empty"] = view.height
+        notebook.do("for n in range(30): shop.send('/topic/quiet', f'disk {n} is full')")
+        view.row(29).wait_for()
+        heights["filled"] = view.height
+    assert len(set(heights.values())) == 1, heights
