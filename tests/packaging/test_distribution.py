@@ -103,7 +103,7 @@ def test_the_wheel_holds_both_packages_and_the_front_end(distributions: dict[str
 def test_the_sdist_holds_the_front_end_and_its_sources(distributions: dict[str, Path]) -> None:
     with tarfile.open(distributions["sdist"]) as sdist:
         names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
-    assert names >= STATIC | {"js/src/widget.ts", "notebooks/01-quickstart.ipynb", "README.md"}
+    assert names >= STATIC | {"js/src/widget.tsx", "notebooks/01-quickstart.ipynb", "README.md"}
     assert not any("node_modules" in name or "__pycache__" in name for name in names)
 
 
