@@ -33,8 +33,8 @@ export function Head({ window, now, act }: { window: SessionWindow; now: number;
         )}
         <span class="stompy-numbers">
           {reconnects > 0 && <span>{counted(reconnects, "reconnect")}</span>}
-          <span class="stompy-rate">{perSecond(frames)} frames/s</span>
-          <span class="stompy-rate">{octets(bytes)}/s</span>
+          <span>{perSecond(frames)} frames/s</span>
+          <span>{octets(bytes)}/s</span>
           <Button onClick={toggle}>{open ? "Disconnect" : "Connect"}</Button>
         </span>
       </div>

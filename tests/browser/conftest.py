@@ -153,7 +153,7 @@ def use(desk: NotebookPage) -> Iterator[NotebookPage]:
     """Let a test have it; its streams are ended, for what lives is told of to the page."""
     with desk.in_front():
         yield desk
-        desk.do("for each in list(session.streams.values()): each.unsubscribe()")
+        desk.execute("for each in list(session.streams.values()): each.unsubscribe()")
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def word() -> str:
 @pytest.fixture
 def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The folder for pictures of the widget."""
-    if not request.config.getoption("--screenshots"):
+    if not request.config.getoption("--screenshots", False):
         return tmp_path
     SCREENSHOTS.mkdir(exist_ok=True)
     return SCREENSHOTS

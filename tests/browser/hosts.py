@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,7 +32,6 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 @contextmanager
 def notebook7(folder: Path) -> Iterator[str]:
     """The same with Notebook 7."""
-    _need_installed("notebook", "notebook>=7")
     options = ["--JupyterNotebookApp.expose_app_in_browser=True"]
     options += _apart("JupyterNotebookApp", folder)
     with _jupyter("Notebook", "notebook", folder, options) as url:
@@ -42,7 +41,7 @@ def notebook7(folder: Path) -> Iterator[str]:
 @contextmanager
 def marimo(app: Path) -> Iterator[str]:
     """A marimo that runs an app and shows what its cells give; gives its address."""
-    _need_installed("marimo", "marimo")
+    need(None if find_spec("marimo") else "marimo is not installed: pip install marimo")
     port = free_port()
     url = f"http://{HOST}:{port}"
     command = [
@@ -73,6 +72,7 @@ def _apart(app: str, folder: Path) -> list[str]:
 
 @contextmanager
 def _jupyter(name: str, module: str, folder: Path, options: list[str]) -> Iterator[str]:
+    need(None if find_spec(module) else f"{module} is not installed: pip install {module}")
     notifications = folder / "settings/@jupyterlab/apputils-extension"
     notifications.mkdir(parents=True)
     (notifications / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
@@ -103,8 +103,3 @@ def _is_up(url: str) -> Callable[[], bool]:
             return False
 
     return ready
-
-
-def _need_installed(module: str, requirement: str) -> None:
-    missing = importlib.util.find_spec(module) is None
-    need(f"{module} is not installed: pip install '{requirement}'" if missing else None)

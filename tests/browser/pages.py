@@ -35,11 +35,18 @@ class NotebookPage:
     def in_front(self) -> Iterator[Self]:
         """Use it, and fail if something went wrong in the page. Others hardly draw meanwhile.
 
-        What its cells have shown is taken away at the end.
+        Cells that are added go away at the end.
         """
         self.page.bring_to_front()
+        cells = self.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.length")
         yield self
-        self.command("notebook:clear-all-cell-outputs")
+        self.page.evaluate(
+            """cells => {
+                const { sharedModel } = window.jupyterapp.shell.currentWidget.content.model;
+                sharedModel.deleteCellRange(cells, sharedModel.cells.length);
+            }""",
+            cells,
+        )
         self.problems.expect_none()
 
     # -- cells -------------------------------------------------------------------------------
@@ -95,6 +102,16 @@ class NotebookPage:
     def stream(self, destination: str, name: str, options: str = "") -> View:
         """The widget of a new stream of the session."""
         return self.show(f"%stomp_subscribe {destination} --as {name} --on session {options}")
+
+    def execute(self, code: str) -> None:
+        """Have the kernel do something that is in no cell, to its end."""
+        self.page.evaluate(
+            """code => {
+                const { session } = window.jupyterapp.shell.currentWidget.sessionContext;
+                return session.kernel.requestExecute({ code, silent: true }).done.then(() => null);
+            }""",
+            code,
+        )
 
     def prompt(self, number: int) -> Locator:
         """A cell's prompt: ``"[*]:"`` while it runs, ``"[3]:"`` when it has run."""

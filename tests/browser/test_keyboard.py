@@ -151,7 +151,7 @@ def test_everything_is_done_by_keyboard(
     log = view.root.get_by_role("region", name="Log")
     expect(log).to_be_focused()
     expect(log.locator("li").first).to_contain_text("receipt")
-    lab.do(f"%stomp_disconnect {word}")
+    lab.execute(f"{word}.disconnect()")
 
 
 def test_the_focus_stays_in_the_widget_when_the_button_with_it_goes(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 import stompy
 from stompy import STOMPClient
 from stompy.broker import Broker
 from tests.browser.axe import add_axe, violations
+from tests.browser.fake import ORIGIN, WIDGET, serve
 from tests.browser.layout import troubles
 from tests.browser.pages import NotebookPage
 from tests.browser.view import View
@@ -20,6 +21,15 @@ from tests.browser.view import View
 THEMES = ["light", "dark"]
 SYMBOLS = {"ACME": 184.2, "GLOBEX": 61.75, "INITECH": 23.4, "UMBRELLA": 310.05}
 ORDER = "<order id='4711'><item sku='A-12' quantity='3'/><item sku='B-7' quantity='1'/></order>"
+
+
+TELL_OF = """n => {
+    const second = Math.floor(Date.now() / 1000);
+    const rate = { second, frames: Array(9).fill(n) };
+    window.say({ rate, received: 12 + 9 * n, first: 9 * n, octets: 99 * n });
+    return new Promise(done => setTimeout(() => requestAnimationFrame(done)));
+}"""
+"""Says that so many frames have come in each of nine seconds, and waits until that is drawn."""
 
 
 def send_some(sender: STOMPClient, interval: float) -> None:
@@ -49,7 +59,9 @@ def shop(
     request: pytest.FixtureRequest, desks: Callable[[str], NotebookPage]
 ) -> Iterator[tuple[NotebookPage, View]]:
     """A notebook, and in it the widget of a session with three streams."""
-    interval = 0.05 if request.config.getoption("--screenshots") else 0.0  # as if it were alive
+    interval = (
+        0.05 if request.config.getoption("--screenshots", False) else 0.0
+    )  # as if it were alive
     notebook = desks("JupyterLab")
     with Broker() as broker, stompy.connect(broker.address) as sender, notebook.in_front():
         host, port = broker.address
@@ -64,7 +76,7 @@ def shop(
         expect(view.count("prices")).to_have_text("120 frames")
         expect(view.count("orders")).to_have_text("10 frames")
         yield notebook, view
-        notebook.do("%stomp_disconnect shop")
+        notebook.execute("shop.disconnect()")
 
 
 @pytest.fixture
@@ -199,4 +211,34 @@ def test_the_widget_stays_as_high_as_it_is(lively: tuple[NotebookPage, View], wi
         notebook.do("for n in range(30): shop.send('/topic/quiet', f'disk {n} is full')")
         view.row(29).wait_for()
         heights["filled"] = view.height
-    assert len(set(heights.values())) == 1, heights
+    assert len(set(heights.values())) == 1, json.dumps(heights)
+
+
+def test_the_theme_is_that_of_the_page_also_when_it_changes(
+    notebook: NotebookPage, word: str
+) -> None:
+    view = notebook.stream(f"/topic/{word}", word)
+    for theme, text in ("dark", 0xFF), ("light", 0):
+        notebook.use_theme(theme)
+        expect(view.root).to_have_attribute("data-theme", theme)
+        assert abs(view.shade("color") - text) < 0x40
+        assert abs(view.shade("background-color") - text) > 0xC0
+
+
+def test_no_number_makes_the_widget_higher(context: BrowserContext) -> None:
+    """Whatever its width: nothing below it may jump as frames come in."""
+    jumps = []
+    with context.new_page() as page:
+        serve(page, {"/": WIDGET})
+        page.goto(ORIGIN)
+        view = View(page.locator(".stompy"))
+        for width in range(360, 1200, 40):
+            page.set_viewport_size({"width": width, "height": 900})
+            heights = set()
+            for n in 0, 7, 1_234, 123_456:
+                page.evaluate(TELL_OF, n)
+                expect(view.count("prices")).to_have_text(f"{12 + 9 * n:,} frames")
+                heights.add(view.height)
+            if len(heights) > 1:
+                jumps.append(f"{width} px wide: {sorted(heights)}")
+    assert not jumps, "\n".join(jumps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from playwright.sync_api import FloatRect, Locator, expect
@@ -111,6 +112,11 @@ class View:
         """Write a picture of it to a file, with the pointer elsewhere."""
         self.page.mouse.move(0, 0)
         self.root.screenshot(path=path, animations="disabled", caret="hide")
+
+    def shade(self, colour: str) -> int:
+        """How much red there is in a colour of it, from 0 to 255; it is grey."""
+        value = self.root.evaluate("(root, name) => getComputedStyle(root)[name]", colour)
+        return int(re.findall(r"\d+", value)[0])
 
     @property
     def width(self) -> float:
