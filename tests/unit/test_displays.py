@@ -36,10 +36,13 @@ def displays(bare_shell: Any) -> Iterator[Displays]:
 
 @pytest.fixture
 def shell(bare_shell: Any, displays: Displays) -> Iterator[Any]:
-    """A shell with a thing."""
+    """A shell with a thing, which forgets what its cells have assigned."""
+    variables = dict(bare_shell.user_ns)
     bare_shell.user_ns["thing"] = Thing()
     yield bare_shell
-    del bare_shell.user_ns["thing"]
+    bare_shell.user_ns.clear()
+    bare_shell.user_ns.update(variables)
+    bare_shell.user_ns["_oh"].clear()
 
 
 @pytest.fixture
