@@ -59,9 +59,7 @@ def shop(
     request: pytest.FixtureRequest, desks: Callable[[str], NotebookPage]
 ) -> Iterator[tuple[NotebookPage, View]]:
     """A notebook, and in it the widget of a session with three streams."""
-    interval = (
-        0.05 if request.config.getoption("--screenshots", False) else 0.0
-    )  # as if it were alive
+    posing = request.config.getoption("--screenshots", False)
     notebook = desks("JupyterLab")
     with Broker() as broker, stompy.connect(broker.address) as sender, notebook.in_front():
         host, port = broker.address
@@ -72,7 +70,7 @@ def shop(
             "%stomp_subscribe /topic/alerts --as alerts\n"
         )
         view = notebook.show("%stomp_widget shop")
-        send_some(sender, interval)
+        send_some(sender, 0.05 if posing else 0.0)
         expect(view.count("prices")).to_have_text("120 frames")
         expect(view.count("orders")).to_have_text("10 frames")
         yield notebook, view

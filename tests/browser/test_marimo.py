@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -47,42 +48,42 @@ def _(StompWidget, prices, session):
 
 @pytest.fixture(scope="module")
 def page(context: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The app, with two widgets of one session."""
+    """The app, with two widgets of one session that has received 30 frames."""
     app = tmp_path_factory.mktemp("marimo") / "app.py"
     app.write_text(APP)
-    with marimo(app) as url:
-        page = context.new_page()
+    with marimo(app) as url, context.new_page() as page:
         problems = Problems(page)
         page.goto(url)
         expect(page.locator(".stompy")).to_have_count(2, timeout=LIMIT)
+        send(page, range(30))
         yield page
-        page.close()
         problems.expect_none()
+
+
+def send(page: Page, numbers: range) -> None:
+    """To the app's own broker, whose address the widget tells."""
+    address = View(page.locator(".stompy").first).head.locator(".stompy-code").inner_text()
+    host, port = address.split(":")
+    with stompy.connect((host, int(port))) as sender:
+        for n in numbers:
+            headers = {"destination": "/topic/prices", "content-type": "application/json"}
+            sender.send("SEND", headers, json.dumps({"price": n}))
 
 
 def test_frames_are_seen_paused_read_and_sent(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     view, other = (View(page.locator(".stompy").nth(n)) for n in range(2))
-    host, port = view.head.locator(".stompy-code").inner_text().split(":")
-    with stompy.connect((host, int(port))) as sender:
+    for each in view, other:
+        expect(each.row(29)).to_contain_text('{"price": 29}')
 
-        def send(number: int) -> None:
-            headers = {"destination": "/topic/prices", "content-type": "application/json"}
-            sender.send("SEND", headers, json.dumps({"price": number}))
-
-        for n in range(30):
-            send(n)
-        for each in view, other:
-            expect(each.row(29)).to_contain_text('{"price": 29}')
-
-        view.grid.locator("[tabindex='0']").press("Space")
-        expect(view.button("Paused")).to_be_visible()
-        send(30)
-        expect(view.badge).to_have_text("1 new ↓")
-        expect(view.row(30)).to_have_count(0)
-        expect(other.row(30)).to_be_visible()
-        view.badge.click()
-        expect(view.row(30)).to_be_visible()
+    view.grid.locator("[tabindex='0']").press("Space")
+    expect(view.button("Paused")).to_be_visible()
+    send(page, range(30, 31))
+    expect(view.badge).to_have_text("1 new ↓")
+    expect(view.row(30)).to_have_count(0)
+    expect(other.row(30)).to_be_visible()
+    view.badge.click()
+    expect(view.row(30)).to_be_visible()
 
     view.inspect(30, "Body")
     expect(view.inspector.get_by_role("treeitem").last).to_have_text("price: 30")
@@ -104,8 +105,10 @@ def test_frames_are_seen_paused_read_and_sent(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_theme_is_marimos_and_axe_finds_nothing(page: Page, theme: str) -> None:
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+def test_the_theme_is_marimos_and_axe_finds_nothing(
+    page: Page, theme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=theme)
     view = View(page.locator(".stompy").first)
     expect(view.root).to_have_attribute("data-theme", theme)
     add_axe(page)
