@@ -75,6 +75,11 @@ export function Grid(props: Props) {
     reveal(active.number); // places of another list mean nothing in this one
   }
   before.current = props.whole;
+  const height = useRef(view);
+  if (height.current !== view && props.inspected !== null) {
+    reveal(props.inspected); // what it is shown in has taken its place
+  }
+  height.current = view;
   const top = follow ? geometry.bottom : Math.max(0, Math.min(position.current, geometry.bottom));
   position.current = top;
   const [from, to] = geometry.inSight(top);
