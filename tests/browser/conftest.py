@@ -17,7 +17,7 @@ from stompy.broker import Broker
 from tests.brokers.servers import Server
 from tests.brokers.tap import Tap
 from tests.browser.hosts import jupyterlab, notebook7, write_notebook
-from tests.browser.pages import LIMIT, NotebookPage
+from tests.browser.pages import NotebookPage
 from tests.browser.problems import Problems
 from tests.requirements import need
 
@@ -31,15 +31,13 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 5_000
+PATIENCE = 15_000
 """Milliseconds that `expect` waits; reached only when a test fails."""
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
 HOSTS = {"JupyterLab": (jupyterlab, "lab/tree"), "Notebook 7": (notebook7, "notebooks")}
 """How each front end is run, and where it shows a notebook."""
-
-__all__ = ["CHROMIUM", "CHROMIUM_FLAGS", "LIMIT", "NotebookPage", "jupyterlab", "write_notebook"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

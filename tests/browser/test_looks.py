@@ -125,22 +125,21 @@ def test_axe_finds_nothing_in_any_tab(lively: tuple[NotebookPage, View], theme: 
         if problems := violations(view.root):
             found[place] = problems
 
+    view.inspect(119, "Body")
     view.filter.fill("currency=EUR")
     view.button("Columns").click()
     view.button("+ Subscribe").click()
-    look("frames, with all that opens")
+    look("all that opens, a body as a tree")
     view.button("+ Subscribe").click()
     view.button("Columns").click()
     view.filter.press("Escape")
-    for tab in "Body", "Raw":
-        view.inspect(119, tab)
-        look(f"inspector, {tab}")
+    view.tab("Raw").click()
+    look("a frame octet by octet")
     view.chip("orders").click()
-    for tab in "Headers", "Body":
-        view.inspect(9, tab)
-        look(f"a frame to be acknowledged, {tab}")
-    view.tab("Hex").click()
-    look("body in hex")
+    view.inspect(9)
+    look("a frame to be acknowledged")
+    view.tab("Body").click()
+    look("a body as XML")
     view.chip("alerts").click()
     look("no frames")
     view.tab("Rate").click()
@@ -212,6 +211,23 @@ def test_the_widget_stays_as_high_as_it_is(lively: tuple[NotebookPage, View], wi
     assert len(set(heights.values())) == 1, json.dumps(heights)
 
 
+@pytest.mark.parametrize("width", [1200, 480])
+def test_the_frame_that_is_looked_into_stays_in_sight_in_the_list(
+    lively: tuple[NotebookPage, View], width: int
+) -> None:
+    notebook, view = lively
+    with notebook.of_width(width):
+        before = view.height
+        view.inspect(119, "Raw")
+        view.page.wait_for_function(
+            "row => row.getBoundingClientRect().bottom <="
+            " row.closest('[role=grid]').getBoundingClientRect().bottom + 1",
+            arg=view.row(119).element_handle(),
+        )
+        if width == 1200:  # where both are side by side
+            assert view.height == before
+
+
 def test_the_theme_is_that_of_the_page_also_when_it_changes(
     notebook: NotebookPage, word: str
 ) -> None:
@@ -230,7 +246,7 @@ def test_no_number_makes_the_widget_higher(context: BrowserContext) -> None:
         serve(page, {"/": WIDGET})
         page.goto(ORIGIN)
         view = View(page.locator(".stompy"))
-        for width in range(360, 1200, 40):
+        for width in range(360, 1200, 60):
             page.set_viewport_size({"width": width, "height": 900})
             heights = set()
             for n in 0, 7, 1_234, 123_456:
