@@ -30,7 +30,7 @@ COLUMNS = ("received_at", "destination", "message_id", "content_type", "size", "
 MORE_HEADERS = "more_headers"
 """The headers of a row that have no column, as the JSON of an object with their names."""
 
-_USUAL: Mapping[str, str | None] = {
+USUAL: Mapping[str, str | None] = {
     "destination": "destination",
     "message-id": "message_id",
     "content-type": "content_type",
@@ -39,6 +39,7 @@ _USUAL: Mapping[str, str | None] = {
     "subscription": None,
     "ack": None,
 }
+"""The columns of the headers that every message has; None: they are not kept."""
 
 # Arrow's usual pool (mimalloc) asks Linux for huge pages, and for these to be cleared takes longer
 # than all else that is done with a batch: 1 µs of 4 that a frame costs from socket to DataFrame.
@@ -76,8 +77,8 @@ class HeaderNames:
         for header in headers:
             if header in self._columns:
                 continue
-            if header in _USUAL:
-                self._columns[header] = _USUAL[header]
+            if header in USUAL:
+                self._columns[header] = USUAL[header]
             elif self._full:
                 all_have = False
             else:

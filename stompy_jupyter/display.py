@@ -56,7 +56,7 @@ def frame_rows(first: int, rows: Iterable[dict[str, object]]) -> list[list[str]]
     return [
         [
             str(number),
-            _clock(row["received_at"]),  # type: ignore[arg-type]
+            clock(row["received_at"]),  # type: ignore[arg-type]
             visible(row["content_type"]),
             str(row["size"]),
             visible(row["body"]),
@@ -65,7 +65,8 @@ def frame_rows(first: int, rows: Iterable[dict[str, object]]) -> list[list[str]]
     ]
 
 
-def _clock(moment: datetime) -> str:
+def clock(moment: datetime) -> str:
+    """A time of day with milliseconds."""
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
 
 

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from stompy_jupyter.display import Listing, visible, visible_lines
+from stompy_jupyter.display import Listing, clock, visible, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,5 +136,4 @@ def _in_full(frame: STOMPFrame) -> str:
 
 
 def _clock(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
+    return clock(datetime.datetime.fromtimestamp(seconds, datetime.UTC))

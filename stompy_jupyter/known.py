@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 
 from stompy import STOMPAddressError, STOMPClient
 from stompy.address import PORTS, UNIX, Address, parse_addresses
-from stompy_jupyter.batch import COLUMNS, MORE_HEADERS
+from stompy_jupyter.batch import USUAL
 from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
@@ -34,9 +34,6 @@ PATIENCE = 0.015
 
 MAX_STREAMS = 10
 """So many streams, the newest, are asked for headers."""
-
-MAX_ROWS = 10
-"""So many rows of a stream, the newest, are looked at for headers."""
 
 MAX_FRAMES = 50
 """So many frames that wait to be acknowledged are offered."""
@@ -172,10 +169,8 @@ class Known:
         """The headers that messages had: those of one stream, or of all; beyond the usual ones."""
         every = list(reversed(self.notebook.streams().values()))[:MAX_STREAMS]
         streams = every if names is None else self.named(names)
-        rows = _within(PATIENCE, lambda: (r for s in streams for r in _newest(s, MAX_ROWS)))
-        columns = dict.fromkeys(column for row in rows for column in row)
-        fixed = (*COLUMNS, MORE_HEADERS)
-        return [name.removeprefix("header_") for name in columns if name not in fixed]
+        found = _within(PATIENCE, lambda: (name for s in streams for name in s.table.headers))
+        return [name for name in dict.fromkeys(found) if name not in USUAL]
 
     def header_values(self, header: str) -> Sequence[str]:
         """What stands in a header as a rule."""
@@ -184,13 +179,11 @@ class Known:
     def properties(self, destination: str) -> list[str]:
         """The names in the newest JSON objects that came from there, as JSON has them."""
         streams = [s for s in self.notebook.streams().values() if s.destination == destination]
-        rows = _within(PATIENCE, lambda: (r for s in streams for r in _newest(s, MAX_BODIES)))
+        rows = _within(
+            PATIENCE, lambda: (row for s in streams for row in s.table.last(MAX_BODIES)[1])
+        )
         names = dict.fromkeys(name for row in rows for name in _names_in(row["body"]))
         return [json.dumps(name, ensure_ascii=False)[1:-1] for name in names]
-
-
-def _newest(stream: FrameStream, n: int) -> list[dict[str, Any]]:
-    return stream.table.last(n)[1]
 
 
 def _names_in(body: object) -> list[str]:

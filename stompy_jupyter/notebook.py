@@ -208,7 +208,7 @@ class Notebook:
 
     def _goes_on(self, widget: StompWidget) -> bool:
         session = self._session_of(widget)
-        return session is not None and session.state in ("connected", "reconnecting")
+        return session is not None and session.alive
 
     def show_plain(self, stream: FrameStream) -> None:
         """Show a stream without a live view."""

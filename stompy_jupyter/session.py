@@ -194,6 +194,11 @@ class StompSession(HasTraits):
         return self._reader is not None and self._reader.client.Connected
 
     @property
+    def alive(self) -> bool:
+        """Whether frames may still come: it is connected, or was lost and is tried again."""
+        return self.state in ("connected", "reconnecting")
+
+    @property
     def received(self) -> int:
         """How many messages have come in since `connect`."""
         return self._reader.received if self._reader else 0

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MAX_ENDED = 5
 """Streams that have ended and are shown of a whole session, as long as that goes on."""
 
-_ALIVE = ("connected", "reconnecting")
-
 
 class Subject:
     """A session, and those of its streams that are shown.
@@ -54,7 +52,7 @@ class Subject:
     def alive(self) -> bool:
         """Whether the session is there, and connected or about to be."""
         session = self.session
-        return session is not None and session.state in _ALIVE
+        return session is not None and session.alive
 
     def streams(self, last: Mapping[str, Any]) -> list[FrameStream | dict[str, Any]]:
         """The streams to show; of those that are gone, what the `last` window showed of them."""

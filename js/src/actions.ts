@@ -1,4 +1,4 @@
-import { useMemo, useState } from "preact/hooks";
+import { useCallback, useState } from "preact/hooks";
 import { type Answer, Refused, type Store } from "./store";
 
 /** What came of the last thing that was asked for. */
@@ -17,20 +17,18 @@ export type Act = (
   done: (answer: Answer) => string,
 ) => Promise<Answer | null>;
 
+/** Tells something below the widget. */
+export type Tell = (text: string, bad?: boolean) => void;
+
 /** After so many milliseconds without an answer it is said why there may be none. */
 const PATIENCE = 1500;
 
 /** The way to act, what came of it, and the way to tell something oneself. */
-export function useActions(store: Store): [Act, Outcome, (text: string, bad?: boolean) => void] {
+export function useActions(store: Store): [Act, Outcome, Tell] {
   const [outcome, setOutcome] = useState<Outcome>({ text: "", bad: false });
-  const tell = useMemo(
-    () =>
-      (text: string, bad = false) =>
-        setOutcome({ text, bad }),
-    [],
-  );
-  const act = useMemo<Act>(
-    () => async (kind, args, done) => {
+  const tell = useCallback<Tell>((text, bad = false) => setOutcome({ text, bad }), []);
+  const act = useCallback<Act>(
+    async (kind, args, done) => {
       const busy = setTimeout(
         () => tell("No answer yet. While a cell runs, the kernel may answer when that has ended."),
         PATIENCE,

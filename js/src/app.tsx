@@ -1,5 +1,5 @@
 import { useRef, useState } from "preact/hooks";
-import { type Act, useActions } from "./actions";
+import { type Act, type Tell, useActions } from "./actions";
 import { RateChart } from "./chart";
 import { Composer } from "./composer";
 import { Frames, type Pin } from "./frames";
@@ -39,7 +39,7 @@ interface WholeProps {
   store: Store;
   window: SessionWindow;
   act: Act;
-  tell: (text: string, bad?: boolean) => void;
+  tell: Tell;
 }
 
 function Whole({ store, window, act, tell }: WholeProps) {

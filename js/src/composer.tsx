@@ -1,5 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
-import type { Act } from "./actions";
+import type { Act, Tell } from "./actions";
 import { Button } from "./button";
 import { Copies } from "./copies";
 import { submitOnEnter } from "./forms";
@@ -13,7 +13,7 @@ interface Props {
   session: SessionState;
   destinations: string[];
   act: Act;
-  tell: (text: string, bad?: boolean) => void;
+  tell: Tell;
 }
 
 /** A message to write and send, with the octets that will go out; also as part of a transaction. */

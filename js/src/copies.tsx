@@ -1,3 +1,4 @@
+import type { Tell } from "./actions";
 import { Button } from "./button";
 import { copy } from "./clipboard";
 import { asCell, asPython, type Copied } from "./code";
@@ -7,7 +8,7 @@ export function Copies(props: {
   /** Null where there is nothing that can be sent. */
   what: Copied | null;
   destination: string;
-  tell: (text: string) => void;
+  tell: Tell;
 }) {
   const { what, destination, tell } = props;
   const give = async (text: string) => {

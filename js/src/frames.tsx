@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Act } from "./actions";
+import type { Act, Tell } from "./actions";
 import { copy } from "./clipboard";
 import { columnsOf, USUAL } from "./columns";
 import { toPandas } from "./filter";
@@ -26,7 +26,7 @@ interface Props {
   store: Store;
   stream: StreamWindow;
   act: Act;
-  tell: (text: string, bad?: boolean) => void;
+  tell: Tell;
   pin: Pin | null;
 }
 

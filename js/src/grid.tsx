@@ -1,5 +1,6 @@
 import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Geometry, ROW } from "./geometry";
+import { usePrevious } from "./hooks";
 import type { List, Sort } from "./list";
 import type { FrameRow } from "./rows";
 
@@ -41,6 +42,7 @@ interface Props {
 
 /** The number that stands for the row of column headers. */
 const HEAD = -1;
+
 interface Place {
   number: number;
   column: number;
@@ -61,7 +63,7 @@ export function Grid(props: Props) {
   const [active, setActive] = useState<Place | null>(null);
 
   const geometry = new Geometry(list.count, view);
-  const gone = useGone(props.oldest);
+  const gone = Math.max(0, props.oldest - usePrevious(props.oldest));
   if (props.whole) {
     position.current = geometry.moved(position.current, -gone); // rows stay where they are
   }
@@ -69,17 +71,15 @@ export function Grid(props: Props) {
     const place = list.indexOf(number);
     position.current = place < 0 ? position.current : geometry.reveal(place, position.current);
   };
-  useGoal(props.goal, reveal);
-  const before = useRef(props.whole);
-  if (before.current !== props.whole && active !== null) {
+  if (usePrevious(props.goal) !== props.goal && props.goal !== null) {
+    reveal(props.goal.number);
+  }
+  if (usePrevious(props.whole) !== props.whole && active !== null) {
     reveal(active.number); // places of another list mean nothing in this one
   }
-  before.current = props.whole;
-  const height = useRef(view);
-  if (height.current !== view && props.inspected !== null) {
+  if (usePrevious(view) !== view && props.inspected !== null) {
     reveal(props.inspected); // what it is shown in has taken its place
   }
-  height.current = view;
   const top = follow ? geometry.bottom : Math.max(0, Math.min(position.current, geometry.bottom));
   position.current = top;
   const [from, to] = geometry.inSight(top);
@@ -316,15 +316,6 @@ function drawnRows(list: List, from: number, to: number, tabStop: Place | null):
   return stop >= 0 && (stop < from || stop >= to) ? [...rows, stop] : rows;
 }
 
-/** Goes to a frame when there is another goal than before. */
-function useGoal(goal: { number: number } | null, go: (number: number) => void): void {
-  const done = useRef<object | null>(null);
-  if (goal !== null && goal !== done.current) {
-    go(goal.number);
-  }
-  done.current = goal;
-}
-
 function useHeight(node: { current: HTMLElement | null }, set: (height: number) => void): void {
   const measure = useCallback(() => {
     const height = (node.current?.clientHeight ?? 0) - ROW;
@@ -341,12 +332,4 @@ function useHeight(node: { current: HTMLElement | null }, set: (height: number) 
     observer.observe(node.current);
     return () => observer.disconnect();
   }, [node, measure]);
-}
-
-/** How many of the oldest rows have gone since the last time. */
-function useGone(oldest: number): number {
-  const before = useRef(oldest);
-  const gone = Math.max(0, oldest - before.current);
-  before.current = oldest;
-  return gone;
 }

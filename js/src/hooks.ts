@@ -6,6 +6,14 @@ export function useId(): string {
   return useState(() => `stompy-${Math.random().toString(36).slice(2)}`)[0];
 }
 
+/** What a value was when this was drawn last; at first, what it is. */
+export function usePrevious<Kind>(value: Kind): Kind {
+  const before = useRef(value);
+  const previous = before.current;
+  before.current = value;
+  return previous;
+}
+
 /** Draws again after each change of the store, once per refresh of the screen at the most. */
 export function useChanges(store: Store): void {
   const [, draw] = useState(0);

@@ -1,7 +1,8 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { type Act, reason } from "./actions";
+import { type Act, reason, type Tell } from "./actions";
 import { Body } from "./body";
 import { Button } from "./button";
+import { charsetOf, decodeText } from "./charset";
 import type { Copied } from "./code";
 import { Copies } from "./copies";
 import { encodeFrame } from "./octets";
@@ -17,7 +18,7 @@ interface Props {
   stream: StreamWindow;
   number: number;
   act: Act;
-  tell: (text: string, bad?: boolean) => void;
+  tell: Tell;
   onClose: () => void;
 }
 
@@ -204,16 +205,9 @@ function headerOf(frame: Frame, name: string): string | null {
 
 /** A frame as it can be sent again; null where a part of it is not here. */
 function copied({ frame, body }: Whole): Copied | null {
+  const text = decodeText(body, charsetOf(headerOf(frame, "content-type") ?? ""));
   const whole = body.length === frame.size;
-  return whole ? { headers: frame.headers, body: textOf(body), octets: body } : null;
-}
-
-function textOf(octets: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(octets);
-  } catch {
-    return null;
-  }
+  return whole ? { headers: frame.headers, body: text, octets: body } : null;
 }
 
 interface Load {
@@ -242,8 +236,8 @@ function useFrame(
     const ask = async () => {
       try {
         const answer = await store.request("frame", { stream, number, offset: 0 });
-        if (wanted && isFrame(answer.result)) {
-          const { result: frame, octets: body } = answer as { result: Frame; octets: Uint8Array };
+        const { result: frame, octets: body } = answer;
+        if (wanted && isFrame(frame)) {
           // Of one that is asked for again there may be more here.
           setWhole((now) => ({
             frame,

@@ -168,87 +168,86 @@ const isStream = shape({
   rows: arrayOf(isRow),
 });
 
-const isSessionWindow = shape({
-  kind: (value) => value === "window",
-  seq: isCount,
-  now: isNumber,
-  session: shape({
-    name: isText,
-    address: isText,
-    state: isText,
-    server: isText,
-    version: isText,
-    error: orNull(isText),
-    sent: isCount,
-    received: isCount,
-    reconnects: isCount,
-    transaction: orNull(shape({ id: isText, frames: isCount })),
-    beats: orNull(shape({ out: isBeat, in: isBeat })),
+/** A check that TypeScript believes. */
+const guard =
+  <Kind>(check: Check) =>
+  (value: unknown): value is Kind =>
+    check(value);
+
+const isError = shape({ message: isText, hint: isText });
+
+export const isReply = guard<Reply>(
+  shape({
+    kind: (value) => value === "reply",
+    id: isText,
+    error: (value) => value === undefined || isError(value),
   }),
-  streams: arrayOf(isStream),
-  log: arrayOf(shape({ n: isCount, time: isNumber, kind: isText, text: isText })),
-});
+);
 
-export function isWindow(value: unknown): value is SessionWindow {
-  return isSessionWindow(value);
-}
+export const isWindow = guard<SessionWindow>(
+  shape({
+    kind: (value) => value === "window",
+    seq: isCount,
+    now: isNumber,
+    session: shape({
+      name: isText,
+      address: isText,
+      state: isText,
+      server: isText,
+      version: isText,
+      error: orNull(isText),
+      sent: isCount,
+      received: isCount,
+      reconnects: isCount,
+      transaction: orNull(shape({ id: isText, frames: isCount })),
+      beats: orNull(shape({ out: isBeat, in: isBeat })),
+    }),
+    streams: arrayOf(isStream),
+    log: arrayOf(shape({ n: isCount, time: isNumber, kind: isText, text: isText })),
+  }),
+);
 
-const isReplyShape = shape({ kind: (value) => value === "reply", id: isText });
-const isErrorShape = shape({ message: isText, hint: isText });
+export const isRows = guard<Rows>(
+  shape({
+    stream: isText,
+    columns: isColumns,
+    first: isCount,
+    rows: arrayOf(isRow),
+    received: isCount,
+    dropped: isCount,
+  }),
+);
 
-export function isReply(value: unknown): value is Reply {
-  return isReplyShape(value) && orNull(isErrorShape)((value as Reply).error ?? null);
-}
+export const isFrame = guard<Frame>(
+  shape({
+    stream: isText,
+    number: isCount,
+    received: isNumber,
+    command: isText,
+    headers: isColumns,
+    whole: isFlag,
+    cut: isFlag,
+    size: isCount,
+    offset: isCount,
+    version: isText,
+    answerable: isFlag,
+  }),
+);
 
-const isRowsShape = shape({
-  stream: isText,
-  columns: isColumns,
-  first: isCount,
-  rows: arrayOf(isRow),
-  received: isCount,
-  dropped: isCount,
-});
+export const isFound = guard<Found>(
+  shape({
+    stream: isText,
+    numbers: arrayOf(isCount),
+    total: isCount,
+    first: isCount,
+    end: isCount,
+  }),
+);
 
-export function isRows(value: unknown): value is Rows {
-  return isRowsShape(value);
-}
-
-const isFrameShape = shape({
-  stream: isText,
-  number: isCount,
-  received: isNumber,
-  command: isText,
-  headers: isColumns,
-  whole: isFlag,
-  cut: isFlag,
-  size: isCount,
-  offset: isCount,
-  version: isText,
-  answerable: isFlag,
-});
-
-export function isFrame(value: unknown): value is Frame {
-  return isFrameShape(value);
-}
-
-const isFoundShape = shape({
-  stream: isText,
-  numbers: arrayOf(isCount),
-  total: isCount,
-  first: isCount,
-  end: isCount,
-});
-
-export function isFound(value: unknown): value is Found {
-  return isFoundShape(value);
-}
-
-const isSentShape = shape({
-  receipt: orNull(isText),
-  confirmed: orNull(isFlag),
-  ms: orNull(isNumber),
-});
-
-export function isSent(value: unknown): value is Sent {
-  return isSentShape(value);
-}
+export const isSent = guard<Sent>(
+  shape({
+    receipt: orNull(isText),
+    confirmed: orNull(isFlag),
+    ms: orNull(isNumber),
+  }),
+);

@@ -49,7 +49,6 @@ export class Store {
   readonly #listeners = new Set<() => void>();
   readonly #caches = new Map<string, RowCache>();
   readonly #waiting = new Map<string, Waiting>();
-  readonly #paging = new Map<string, number>(); // since when a page is on its way, by stream
   readonly #notBefore = new Map<string, number>(); // when a stream's rows may be asked for again
   readonly #page = Math.random().toString(36).slice(2, 10);
   #requests = 0;
@@ -108,13 +107,11 @@ export class Store {
     const cache = this.rows(stream);
     cache.lookAt((first + end) / 2);
     const missing = cache.missing(first, end);
-    const now = Date.now();
-    const early = now < (this.#notBefore.get(stream) ?? 0);
-    if (missing === null || early || now < (this.#paging.get(stream) ?? 0) + LOST) {
+    if (missing === null || Date.now() < (this.#notBefore.get(stream) ?? 0)) {
       return;
     }
-    this.#paging.set(stream, now);
-    this.#notBefore.set(stream, now + RETRY);
+    this.#notBefore.set(stream, Date.now() + LOST); // for as long as the answer may be on its way
+    let wait = RETRY;
     try {
       const [from, to] = missing;
       // Where only what comes before is missing, a reader scrolls up: a page that ends there. One
@@ -125,13 +122,14 @@ export class Store {
       const { result } = await this.request("rows", { stream, first: start, count: PAGE });
       if (isRows(result) && result.rows.length > 0) {
         cache.take(result.columns, result.first, result.rows);
-        this.#notBefore.delete(stream);
-        this.#tell();
+        wait = 0;
       }
     } catch (error) {
       console.warn("stompy: rows that are in sight did not come:", error);
-    } finally {
-      this.#paging.delete(stream);
+    }
+    this.#notBefore.set(stream, Date.now() + wait);
+    if (wait === 0) {
+      this.#tell();
     }
   }
 

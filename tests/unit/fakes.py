@@ -47,6 +47,10 @@ class FakeSession:
     def connected(self) -> bool:
         return self.state == "connected"
 
+    @property
+    def alive(self) -> bool:
+        return self.state in ("connected", "reconnecting")
+
     def add(self, name: str, destination: str = "/topic/t", **bounds: Any) -> FrameStream:
         """A stream that `receive` can be used with."""
         table = FrameTable(**bounds)
