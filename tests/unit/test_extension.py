@@ -65,7 +65,7 @@ def used(shell: Any) -> FrameStream:
 
 def test_loading_brings_the_magics_and_starts_nothing(shell):
     assert magics(shell) == {"line": set(LINE.split()), "cell": set(CELL.split())}
-    assert our_threads() == []
+    until(lambda: not our_threads())
 
 
 def test_loading_twice_is_loading_once(shell, used):
@@ -94,7 +94,7 @@ def test_unloading_ends_sessions_widgets_and_threads(shell, used):
     }
     assert open_widgets()
     shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
     assert used.session.state == "disconnected"
     assert open_widgets() == []
     assert magics(shell) == {"line": set(), "cell": set()}
@@ -112,7 +112,7 @@ def test_what_was_received_outlives_the_extension(shell, used):
 def test_unloading_works_when_the_broker_is_gone(shell, used):
     embedded_broker().stop()
     shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
 
 
 def test_reloading_starts_afresh(shell, used):
@@ -145,7 +145,7 @@ def test_loading_again_and_again_leaves_one_of_everything(shell, used):
 def test_unloading_twice_is_unloading_once(shell, used, capsys):
     for _ in range(2):
         shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
     assert magics(shell) == {"line": set(), "cell": set()}
 
 
@@ -155,7 +155,7 @@ def test_unloading_ends_callbacks_and_their_thread(shell, used):
     shell.run_line_magic("stomp_send", "--repeat 3 --receipt /queue/q b")
     called(used, 3)
     shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
     assert seen == ["b"] * 3
 
 
@@ -164,7 +164,7 @@ def test_unloading_ends_all_sessions_also_one_that_is_trying_to_come_back(shell,
         lost = shell.run_line_magic("stomp_connect", "{}:{} --as lost".format(*broker.address))
     until(lambda: lost.state == "reconnecting")
     shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
     assert (used.session.state, lost.state) == ("disconnected", "disconnected")
 
 
@@ -245,7 +245,7 @@ def test_unloading_ends_the_publisher_also_of_a_view_whose_stream_is_gone(shell)
     run(shell, "stomp_subscribe", "/queue/q --as q")
     until(lambda: gc.collect() >= 0 and replaced() is None)
     shell.run_line_magic("unload_ext", "stompy_jupyter")
-    assert our_threads() == []
+    until(lambda: not our_threads())
 
 
 def test_the_publisher_forgets_a_view_that_has_had_its_last_news(shell):
