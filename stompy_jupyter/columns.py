@@ -10,6 +10,7 @@ into ``series.array``, which pandas lets through to all that share it.)
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,11 +19,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stompy_jupyter.batch import COLUMNS
-from stompy_jupyter.decode import as_text, decoder
+from stompy_jupyter.batch import COLUMNS, DECODE_ERROR
+from stompy_jupyter.decode import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    from stompy_jupyter.decode import Decoder
 
     Wrap: TypeAlias = Callable[..., pd.Series]
 
@@ -35,15 +39,13 @@ _ROOM = 1024
 _PIECE = 16 * 1024
 """So many rows are copied at once: while objects are, no other thread has a turn."""
 
-_TEXT: Any = pd.StringDtype("pyarrow", na_value=np.nan)
-_UTC_US = pd.DatetimeTZDtype("us", "UTC")
-_UTC_MS = pd.DatetimeTZDtype("ms", "UTC")
-_NAT = int(np.iinfo(np.int64).min)
+TEXT: Any = pd.StringDtype("pyarrow", na_value=np.nan)
+NAT = int(np.iinfo(np.int64).min)
 
 # Only what is written in the one canonical way, and loses no digit, is taken for a number.
-_NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})$"  # fits into 64 bits
-_NUMERIC = re.compile(rf"{_NUMBER}|{_INTEGER}")
+NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"
+INTEGER = r"^(0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})$"  # fits into 64 bits
+_NUMERIC = re.compile(rf"{NUMBER}|{INTEGER}")
 
 
 # -- buffers ---------------------------------------------------------------------------------------
@@ -59,14 +61,16 @@ def nullable(values: np.ndarray, gaps: np.ndarray) -> pd.Series:
     return pd.Series(pd.arrays.IntegerArray(values, gaps, copy=False), copy=False)
 
 
-def microseconds(values: np.ndarray, *_: np.ndarray) -> pd.Series:
-    """Microseconds since 1970, as times in UTC."""
-    return pd.Series(values, dtype=_UTC_US, copy=False)
+@functools.cache
+def times_in(unit: Literal["s", "ms", "us", "ns"], zone: str | None) -> Wrap:
+    """What makes times of whole numbers since 1970 in that unit; gaps are `NAT`."""
+    plain_dtype = np.dtype(f"datetime64[{unit}]")
+    dtype = pd.DatetimeTZDtype(unit, zone) if zone else plain_dtype
 
+    def wrap(values: np.ndarray, *_: np.ndarray) -> pd.Series:
+        return pd.Series(values if zone else values.view(plain_dtype), dtype=dtype, copy=False)
 
-def milliseconds(values: np.ndarray, *_: np.ndarray) -> pd.Series:
-    """Milliseconds since 1970, as times in UTC; gaps are the least number that there is."""
-    return pd.Series(values, dtype=_UTC_MS, copy=False)
+    return wrap
 
 
 class Growing:
@@ -169,12 +173,12 @@ class HeaderColumn:
         has = {kind for kind, last in self._last.items() if last >= first}
         if _Kind.TEXT in has or has >= {_Kind.FRACTION, _Kind.LONG}:
             self._numbers = None
-            return pd.Series(_TEXT.__from_arrow__(texts), copy=False)
+            return pd.Series(TEXT.__from_arrow__(texts), copy=False)
         if _Kind.FRACTION in has:
             return self._filled(texts, first, "float64").series(plain, first)
         integers = self._filled(texts, first, "int64", "bool")
         if self._may_be_time and self._last[_Kind.NO_TIME] < first:
-            return integers.series(milliseconds, first)
+            return integers.series(times_in("ms", "UTC"), first)
         return integers.series(nullable if _Kind.GAP in has else plain, first)
 
     def _look(self, texts: pa.ChunkedArray, first: int) -> None:
@@ -192,11 +196,11 @@ class HeaderColumn:
         if not _NUMERIC.fullmatch(new[newest].as_py()):
             self._last[_Kind.TEXT] = row + newest  # what came before has no say
             return
-        number = pc.match_substring_regex(new, _NUMBER)
+        number = pc.match_substring_regex(new, NUMBER)
         fraction = pc.or_(pc.match_substring(new, "."), pc.equal(new, "-0"))
         self._note(_Kind.FRACTION, row, _mask(pc.and_(number, fraction)))
         if not pc.all(number).as_py():
-            integer = pc.match_substring_regex(new, _INTEGER)
+            integer = pc.match_substring_regex(new, INTEGER)
             self._note(_Kind.LONG, row, _mask(pc.and_not(integer, number)))
             self._note(_Kind.TEXT, row, _mask(pc.invert(pc.or_(integer, number))))
 
@@ -218,7 +222,7 @@ class HeaderColumn:
         outside = pc.or_(pc.less(integers, _EPOCH_MS[0]), pc.greater(integers, _EPOCH_MS[1]))
         self._note(_Kind.NO_TIME, numbers.end, _mask(outside))
         gaps = _mask(new.is_null())
-        numbers.append(first, pc.fill_null(integers, _NAT).to_numpy(), gaps)
+        numbers.append(first, pc.fill_null(integers, NAT).to_numpy(), gaps)
         return numbers
 
 
@@ -235,16 +239,16 @@ class Columns:
     """The columns of a table's DataFrames, for one thread at a time.
 
     Args:
-        decode: a name among `stompy_jupyter.decode.DECODERS`.
+        decoder: what makes values of the bodies.
 
     Attributes:
         undecoded: how many bodies were not what the decoder reads.
     """
 
-    def __init__(self, decode: str) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self.undecoded = 0
-        self._decode = decode
-        self._decoder = decoder(decode)
+        self._decoder = decoder
+        self._errors: dict[int, str] = {}  # by rows, of those that are kept
         self._arrivals = Growing(0, "int64")
         self._sizes = Growing(0, "int64")
         self._bodies: Growing | None = None
@@ -265,6 +269,10 @@ class Columns:
             name: known.get(name) or HeaderColumn(name) for name in names[len(COLUMNS) :]
         }
         series = {name: self._series(name, table, first) for name in names}
+        errors = self._kept_errors(first, table.num_rows)
+        if errors is not None:
+            # Behind the body, where it is looked for.
+            series = {**{name: series[name] for name in COLUMNS}, DECODE_ERROR: errors, **series}
         index = pd.RangeIndex(first, first + table.num_rows)
         for column in series.values():
             column.index = index
@@ -276,47 +284,65 @@ class Columns:
             return self._headers[name].series(column, first)
         if name == "received_at":
             self._arrivals = _caught_up(self._arrivals, column, first)
-            return self._arrivals.series(microseconds, first)
+            return self._arrivals.series(times_in("us", "UTC"), first)
         if name == "size":
             self._sizes = _caught_up(self._sizes, column, first)
             return self._sizes.series(plain, first)
         if name == "body":
             return self._body(table, first)
-        return pd.Series(_TEXT.__from_arrow__(column), copy=False)
+        return pd.Series(TEXT.__from_arrow__(column), copy=False)
 
     def _body(self, table: pa.Table, first: int) -> pd.Series:
         column = table.column("body")
-        if self._decode == "text" and pa.types.is_large_string(column.type):
+        if self._decoder.name == "text" and pa.types.is_large_string(column.type):
             self._bodies = None
-            return pd.Series(_TEXT.__from_arrow__(column), copy=False)
+            return pd.Series(TEXT.__from_arrow__(column), copy=False)
         if self._bodies is None or self._bodies.end < first:
             self._bodies = Growing(first, "object")
         self._bodies.reserve(first, first + table.num_rows)
         # Batch by batch: in the middle of one, no other thread has a turn.
         for batch in table.slice(self._bodies.end - first).to_batches():
-            values, undecoded = self._decoded(batch)
+            values = self._decoded(batch, self._bodies.end)
             self._bodies.append(first, np.fromiter(values, object, len(values)))
-            self.undecoded += undecoded
         return self._bodies.series(plain, first)
 
-    def _decoded(self, batch: pa.RecordBatch) -> tuple[list[object], int]:
-        """The values of all bodies, and how many stay text or octets for want of one."""
+    def _decoded(self, batch: pa.RecordBatch, row: int) -> list[object]:
+        """The values of all bodies, the first of them that of `row`.
+
+        One that is not what the decoder reads stays text or octets; why is noted.
+        """
         values: list[object] = []
-        undecoded = 0
-        bodies = _objects(batch.column("body").cast(pa.large_binary()))
-        kinds = _objects(batch.column("content_type"))
-        if self._decode == "text":  # it is in UTF-8 already
+        bodies = objects(batch.column("body").cast(pa.large_binary()))
+        kinds = objects(batch.column("content_type"))
+        if self._decoder.name == "text":  # it is in UTF-8 already
             kinds[:] = None
         for octets, kind in zip(bodies, kinds, strict=True):
             try:
                 values.append(self._decoder(octets, kind))
-            except ValueError:
+            except ValueError as error:
+                self._errors[row + len(values)] = str(error)
+                self.undecoded += 1
                 values.append(as_text(octets, kind))
-                undecoded += 1
-        return values, undecoded
+        return values
+
+    def _kept_errors(self, first: int, rows: int) -> pd.Series | None:
+        """Why bodies did not decode, for all rows that are kept; None if all of them did."""
+        if self._errors and next(iter(self._errors)) < first:
+            self._errors = {row: why for row, why in self._errors.items() if row >= first}
+        if not self._errors:
+            return None
+        return errors_as_text({row - first: why for row, why in self._errors.items()}, rows)
 
 
-def _objects(column: pa.Array) -> np.ndarray:
+def errors_as_text(errors: Mapping[int, str], rows: int) -> pd.Series:
+    """The column of so many rows that says why bodies could not be read, null where they could."""
+    texts = np.full(rows, None, object)
+    for row, why in errors.items():
+        texts[row] = why
+    return pd.Series(TEXT.__from_arrow__(pa.chunked_array([texts], pa.large_string())), copy=False)
+
+
+def objects(column: pa.Array) -> np.ndarray:
     """A column as Python objects, without letting go of the interpreter in between.
 
     `to_pylist` does at each value, for a moment. That resets the clock of a thread that waits for

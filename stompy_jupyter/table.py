@@ -13,7 +13,8 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from stompy import STOMPClosed, STOMPTimeout
 from stompy_jupyter.batch import (
@@ -22,17 +23,20 @@ from stompy_jupyter.batch import (
     HeaderNames,
     Rows,
     frame_of,
+    frames_of,
     make_batch,
     to_table,
     with_text,
 )
 from stompy_jupyter.columns import Columns
+from stompy_jupyter.decode import Decoder
 from stompy_jupyter.listing import listed
 from stompy_jupyter.rates import RateMeter
+from stompy_jupyter.records import Records
 from stompy_jupyter.search import Found, Term, search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -82,8 +86,11 @@ class FrameTable:
         max_bytes: how many bytes of bodies and headers are kept, about: the oldest rows go by
             eighths of it.
         decode: what the bodies are in `df`: "text" where they decode, else bytes; "bytes", the
-            octets as they came; "json", the value that a body is the JSON of, and where it is
-            none the same as with "text".
+            octets as they came; "json", "jsonl", "xml", "csv", "pairs" (lines of key=value), the
+            value that a body says in that format; "auto", what it is by its content-type and its
+            first octets, also out of gzip or zlib; or a function, which gets what "auto" has made
+            of a body, and gives another value. Where a body is none of that, the same as with
+            "text".
 
     Raises:
         ValueError: a bound is below one, or there is no such decoder.
@@ -97,13 +104,17 @@ class FrameTable:
     """
 
     def __init__(
-        self, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES, decode: str = "text"
+        self,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        decode: str | Callable[[Any], object] = "text",
     ) -> None:
         if max_rows < 1 or max_bytes < 1:
             raise ValueError("a table holds one row and one byte at the least")
         self.max_rows = max_rows
         self.max_bytes = max_bytes
-        self.decode = decode
+        self.decoder = Decoder(decode)
+        self.decode = self.decoder.name
         self.received = 0
         self.dropped = 0
         self.ended = False
@@ -124,8 +135,9 @@ class FrameTable:
         self._wishes: list[_Wish] = []
         self._next_wish = _NEVER
         self._lock = threading.Lock()  # guards all of these
-        self._columns = Columns(decode)
-        self._looking = threading.Lock()  # guards this one; taken before the other
+        self._columns = Columns(self.decoder)
+        self._records = Records(self.decoder)
+        self._looking = threading.Lock()  # guards these two; taken before the other
 
     # -- frames in ---------------------------------------------------------------------------
 
@@ -287,7 +299,7 @@ class FrameTable:
         """About how many bytes the table holds, without Python objects that were decoded."""
         with self._lock:
             rows = self._batch_bytes + self._tail_bytes + self._before_bytes
-        return rows + self._columns.nbytes
+        return rows + self._columns.nbytes + self._records.nbytes
 
     @property
     def undecoded(self) -> int:
@@ -304,7 +316,8 @@ class FrameTable:
         """The rows as a DataFrame; later frames do not change it, and you may.
 
         Columns: ``received_at`` (UTC, microseconds), ``destination``, ``message_id``,
-        ``content_type``, ``size`` (bytes of the body), ``body`` (see `decode`), then one for each
+        ``content_type``, ``size`` (bytes of the body), ``body`` (see `decode`), where a body was
+        not what `decode` says ``decode_error``, then one for each
         further header that occurs: a number where all its values are numbers, a time where it
         is called ``expires`` or ends in ``timestamp`` and all are epoch milliseconds. A header
         that is called like one of the first six has ``header_`` in front. Headers beyond the
@@ -312,11 +325,62 @@ class FrameTable:
         the stream began.
 
         It costs what is new since it was asked for last, and shares the rest with the table.
-        Values that JSON bodies were decoded to are shared with other DataFrames: do not alter
+        Values that bodies were decoded to are shared with other DataFrames: do not alter
         what is inside of them.
         """
         with self._looking:  # in here, so that who comes later sees more
             return self._columns.to_pandas(*self._all())
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """What the bodies say, as a DataFrame with one row for each record.
+
+        A body is read by `decode`, and as with "auto" where that is "text" or "bytes". The items
+        of an array are a record each; nested keys are joined by dots; what is no object, e.g. a
+        number or text, is in ``value``. The columns ``frame`` (the number of the frame, an index in
+        `df`) and ``received_at`` come first. Where a body could not be read, ``value`` has it as it
+        came, and ``decode_error`` says why. A key of one of these names has ``record_`` in front.
+
+        Types settle over time, as all values that are kept have it: whole numbers, floats, truth
+        and ISO 8601 times also where they are written as text, and epoch times (seconds to
+        nanoseconds, of this century) where the name says time, as in ``event.timestamp`` or
+        ``createdAt``. Empty text is a gap in a column that is not text. Arrays are lists; values
+        of different types stay as they are, as objects.
+
+        It costs what is new since it was asked for last. Records of frames that were dropped before
+        are not there. The index numbers the records.
+
+        Example:
+            >>> table = FrameTable()
+            >>> body = b'[{"id": "1", "at": {"x": 2}}, {"id": "3"}]'
+            >>> table.append(STOMPFrame("MESSAGE", {}, body))
+            0
+            >>> table.records.drop(columns="received_at")
+               frame  id  at.x
+            0      0   1     2
+            1      0   3  <NA>
+        """
+        with self._looking:
+            self._read_records()
+            return self._records.to_pandas()
+
+    def _read_records(self) -> None:
+        """Bring the records up to date; `_looking` is held."""
+        part = self._part(self._records.next_frame, sys.maxsize)
+        self._records.add(part.first, part.batches)
+        self._records.drop_before(self.dropped)
+
+    @property
+    def decode_errors(self) -> dict[int, str]:
+        """Why bodies could not be read for `records`, by the numbers of the frames kept."""
+        with self._looking:
+            self._read_records()
+            return self._records.errors.copy()
+
+    def record_news(self) -> list[str]:
+        """Which keys of `records` have come new or vanished since this was asked for last."""
+        with self._looking:
+            return self._records.news()
 
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table, headers as the text that they were; costs no copy.
@@ -326,6 +390,10 @@ class FrameTable:
         than "text" it is not brought into UTF-8, and with "bytes" always binary.
         """
         return self._all()[0]
+
+    def numbered(self) -> tuple[pa.Table, int]:
+        """As `arrow`, with the number of the first row."""
+        return self._all()
 
     def last(self, n: int, *, body: int | None = None) -> tuple[int, list[dict[str, object]]]:
         """The newest `n` rows, oldest first, with the number of the first of them.
@@ -387,6 +455,23 @@ class FrameTable:
         (row,) = batch.to_pylist()
         frame = frame_of(row, part.names.occurring, self.decode)
         return frame, False, batch.column("received_at")[0].value * 1000
+
+    def frames(self) -> Iterator[tuple[int, STOMPFrame]]:
+        """The frames that are kept at this moment, oldest first, and when each came.
+
+        All are made from their rows, as `frame` does it where one is not whole. It costs 3 µs for
+        each, and lets other threads append meanwhile.
+
+        Example:
+            >>> table = FrameTable()
+            >>> table.append(STOMPFrame("MESSAGE", {"n": "1"}, b"hello"), 1_700_000_000_000_000_000)
+            0
+            >>> [(received_ns, frame.text) for received_ns, frame in table.frames()]
+            [(1700000000000000000, 'hello')]
+        """
+        part = self._part(0, sys.maxsize)
+        made = (frames_of(batch, part.names.occurring, self.decode) for batch in part.batches)
+        return chain.from_iterable(made)
 
     def _missing(self, number: int) -> str:
         if number < 0:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from stompy_jupyter.columns import Columns, Growing, HeaderColumn, plain
+from stompy_jupyter.decode import Decoder
 
 
 def memory(series: pd.Series) -> np.ndarray:
@@ -134,7 +135,7 @@ def test_the_parts_of_a_data_frame_are_no_copies():
             "n": texts("1", "2"),
         }
     )
-    columns = Columns("text")
+    columns = Columns(Decoder("text"))
     one, two = columns.to_pandas(table, 0), columns.to_pandas(table, 0)
     for name in ("size", "n"):
         assert np.shares_memory(memory(one[name]), memory(two[name]))

@@ -1,8 +1,26 @@
 """Bodies as Python values."""
 
-import pytest
+import contextlib
+import gzip
+import pickle
+import zlib
 
-from stompy_jupyter.decode import DECODERS, as_bytes, as_json, as_text, decoder, to_utf8
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stompy_jupyter.decode import (
+    DECODERS,
+    MAX_UNPACKED,
+    Decoder,
+    as_auto,
+    as_bytes,
+    as_json,
+    as_json_lines,
+    as_text,
+    to_utf8,
+    unpacked,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,10 +70,122 @@ def test_what_is_no_json_is_a_value_error(body):
 
 
 def test_a_decoder_is_known_by_its_name():
-    assert decoder("json") is as_json
+    assert Decoder("json")(b"[1]", None) == [1]
     assert set(DECODERS) >= {"text", "bytes", "json"}
 
 
 def test_an_unknown_decoder_is_refused_by_a_list_of_those_that_there_are():
     with pytest.raises(ValueError, match="no decoder 'yaml'; there are: text, bytes, json"):
-        decoder("yaml")
+        Decoder("yaml")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "value"),
+    [
+        (b'{"a": 1}', None, {"a": 1}),
+        (b' \r\n[{"a": 1}]', None, [{"a": 1}]),
+        (b'\xef\xbb\xbf{"a": 1}', None, {"a": 1}),
+        (b'{"a": 1}', "text/plain;charset=utf-8", {"a": 1}),
+        (b'{"a": 1', "text/plain", '{"a": 1'),
+        (b'{"a": 1}\n{"a": 2}\n', None, [{"a": 1}, {"a": 2}]),
+        (b'{"a": 1}\n\n{"a": 2}', "application/x-ndjson", [{"a": 1}, {"a": 2}]),
+        (b'\x1e{"a": 1}\n\x1e{"a": 2}\n', "application/json-seq", [{"a": 1}, {"a": 2}]),
+        (b"5", "application/jsonl", [5]),
+        (b"42.5", None, 42.5),
+        (b"42.5", "text/plain", "42.5"),
+        (b"42.5", "application/json", 42.5),
+        (b'"x"', "application/vnd.me+json; charset=utf-8", "x"),
+        (b"null", None, None),
+        (b"nullable", None, "nullable"),
+        (b"-", None, "-"),
+        (b"<a>1</a>", None, {"a": "1"}),
+        (b"<a>1", "text/html", "<a>1"),
+        (b"<a>1</a>", "application/atom+xml", {"a": "1"}),
+        (b"a,b\r\n1,2\r\n", "text/csv; header=present", [{"a": "1", "b": "2"}]),
+        (b"a,b\n1,2", None, "a,b\n1,2"),
+        (b"host = a\nport=1\n\n", None, {"host": "a", "port": "1"}),
+        (b"a=1", "text/plain", {"a": "1"}),
+        (b"E = mc2, says he\nand more", None, "E = mc2, says he\nand more"),
+        (b"hello", None, "hello"),
+        (b"", None, ""),
+        (b"\xff\x00", None, b"\xff\x00"),
+        (gzip.compress(b'{"a": 1}'), None, {"a": 1}),
+        (gzip.compress(b"a") + gzip.compress(b"b"), None, "ab"),
+        (gzip.compress(b"<a/>"), "application/octet-stream", {"a": None}),
+        (zlib.compress(b'[{"a": 1}]'), "application/json", [{"a": 1}]),
+        (zlib.compress(b"x" * 99, 9), None, "x" * 99),
+        (b"x^2 + 1", None, "x^2 + 1"),
+        (b"\x80\x04 is no text", "image/png", ValueError),
+        (pickle.dumps([1]), None, ValueError),
+        (b"{", None, ValueError),
+        (b"[1, 2", None, ValueError),
+        (b"<a>", None, ValueError),
+        (b"{", "application/json", ValueError),
+        (b"<a>", "text/xml", ValueError),
+        (b"a,b\n1,2,3", "text/csv", ValueError),
+        (b"", "text/csv", ValueError),
+        (b"a,a\n1,2", "text/csv", ValueError),
+        (b"a=1\na=2", None, "a=1\na=2"),
+        (gzip.compress(b"hello")[:-4], None, ValueError),
+        (b"\x1f\x8bxx", None, ValueError),
+        (b"[" * 100_000, None, ValueError),
+    ],
+)
+def test_what_a_body_is_shows_by_its_content_type_and_its_first_octets(body, content_type, value):
+    if value is ValueError:
+        with pytest.raises(ValueError):  # noqa: PT011 - each has a message of its own
+            as_auto(body, content_type)
+    else:
+        assert as_auto(body, content_type) == value
+
+
+def test_a_pickle_is_never_opened():
+    class Bomb:
+        def __reduce__(self):
+            return pytest.fail, ("it was opened",)
+
+    with pytest.raises(ValueError, match="a pickle, which is never opened"):
+        as_auto(pickle.dumps(Bomb()), None)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_what_is_unpacked_has_a_bound(pack, monkeypatch):
+    monkeypatch.setattr("stompy_jupyter.decode.MAX_UNPACKED", 1000)
+    assert unpacked(pack(bytes(1000))) == bytes(1000)
+    with pytest.raises(ValueError, match="more than 1,000 octets when it is unpacked"):
+        unpacked(pack(bytes(1001)))
+
+
+def test_a_bomb_of_many_members_has_a_bound():
+    with pytest.raises(ValueError, match="octets when it is unpacked"):
+        unpacked(gzip.compress(bytes(MAX_UNPACKED // 8)) * 9)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x1f", b"x", b"x\x9d"])
+def test_half_a_head_is_none(body):
+    assert unpacked(body) == body
+
+
+@pytest.mark.parametrize("body", [b"\x1f\x8b", b"x\x9c", b"x\x9cabc"])
+def test_a_head_without_a_body_is_broken(body):
+    with pytest.raises(ValueError, match="broken"):
+        unpacked(body)
+
+
+@given(
+    st.binary(), st.sampled_from([None, "", "text/plain", "application/json", "a/xml", "text/csv"])
+)
+def test_any_octets_are_a_value_or_a_value_error(body, content_type):
+    with contextlib.suppress(ValueError):
+        as_auto(body, content_type)
+
+
+def test_a_function_is_the_last_step():
+    assert Decoder(lambda value: value["a"])(b'{"a": 1}', None) == 1
+    with pytest.raises(ValueError, match=r"^<lambda>: KeyError: 'a'$"):
+        Decoder(lambda value: value["a"])(b"{}", None)
+
+
+def test_a_line_that_is_no_json_is_named():
+    with pytest.raises(ValueError, match="line 2: Expecting value"):
+        as_json_lines(b"{}\nx", None)

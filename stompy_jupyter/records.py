@@ -1,0 +1,256 @@
+"""Records: what the bodies of a table say, one row per record. It costs what is new.
+
+The columns of what was read are kept in parts; what their types are shows in the end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stompy_jupyter.batch import DECODE_ERROR, MEMORY
+from stompy_jupyter.bodies import BodyReader
+from stompy_jupyter.columns import Growing, errors_as_text, objects, plain, times_in
+from stompy_jupyter.decode import Decoder
+from stompy_jupyter.flatten import Paths, name_of, names_of
+from stompy_jupyter.settle import SettlingColumn, as_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from stompy_jupyter.bulk import Fragment
+    from stompy_jupyter.flatten import Path
+    from stompy_jupyter.settle import Values
+
+OWN = ("frame", "received_at", DECODE_ERROR)
+"""Names of columns that are no record's."""
+
+CHUNK_FRAMES = 4096
+CHUNK_BYTES = 4 * 1024 * 1024
+"""So much is read at once."""
+
+PART_ROWS = 16_384
+"""Parts with fewer rows are joined now and then, so that there are not too many."""
+
+FIRST_RECORDS = 100
+"""A key that comes later than with these is told of as new."""
+
+GONE_AFTER = 1000
+"""A key that was the rule, and has not come for so many records, is told of as vanished."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some records: the number of the first, the frame of each, their values by path."""
+
+    first: int
+    frames: np.ndarray
+    columns: Mapping[Path, Values]
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.frames)
+
+
+@dataclass
+class _Key:
+    """What is known of one path: its column, and how regularly it comes."""
+
+    column: SettlingColumn
+    since: int
+    """The record with which it came first."""
+    values: int = 0
+    gone: bool = False
+
+
+class Records:
+    """The records of frames, for one thread at a time.
+
+    Args:
+        decoder: what reads the bodies; as "auto" where it is for text or octets.
+
+    Attributes:
+        next_frame: the number of the frame that is to be added next.
+        errors: why bodies could not be read, by the numbers of their frames.
+
+    Example:
+        >>> records = Records(Decoder("auto"))
+        >>> records.add(0, batches)
+        >>> records.to_pandas(0)
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        is_for_records = decoder.name not in ("text", "bytes")
+        self.next_frame = 0
+        self.errors: dict[int, str] = {}
+        self._reader = BodyReader(decoder if is_for_records else Decoder("auto"))
+        self._paths = Paths()
+        self._keys: dict[Path, _Key] = {}
+        self._parts: deque[_Part] = deque()
+        self._first = 0  # the number of the first record that is kept
+        self._end = 0
+        self._frames = Growing(0, "int64")
+        self._arrivals = Growing(0, "int64")
+        self._news: list[str] = []
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the records take, without objects."""
+        parts = sum(values.nbytes for part in self._parts for values in part.columns.values())
+        columns = sum(key.column.nbytes for key in self._keys.values())
+        return parts + columns + self._frames.nbytes + self._arrivals.nbytes
+
+    def news(self) -> list[str]:
+        """Which keys have come new or vanished; each is told of once."""
+        news, self._news = self._news, []
+        return news
+
+    # -- frames in ---------------------------------------------------------------------------
+
+    def add(self, first: int, batches: Iterable[pa.RecordBatch]) -> None:
+        """Add the records of frames that follow each other, from number `first` on."""
+        for batch in batches:
+            bodies: list[bytes] = objects(batch.column("body").cast(pa.large_binary())).tolist()
+            kinds: list[str | None] = objects(batch.column("content_type")).tolist()
+            arrivals = batch.column("received_at").cast(pa.int64()).to_numpy()
+            for start, end in _chunks(bodies):
+                read = self._reader.read(first + start, bodies[start:end], kinds[start:end])
+                for fragment in read:
+                    end = start + len(fragment.counts)
+                    self._add(first + start, arrivals[start:end], fragment)
+                    start = end
+            first += batch.num_rows
+        self.next_frame = first
+        self.errors |= self._reader.errors
+        self._reader.errors.clear()
+
+    def _add(self, frame: int, arrivals: np.ndarray, fragment: Fragment) -> None:
+        frames = np.repeat(np.arange(frame, frame + len(arrivals)), fragment.counts)
+        if not len(frames):
+            return
+        self._learn(fragment.columns, frame)
+        self._frames.append(self._first, frames)
+        self._arrivals.append(self._first, np.repeat(arrivals, fragment.counts))
+        self._parts.append(_Part(self._end, frames, fragment.columns))
+        self._end += len(frames)
+        while len(self._parts) > 1 and _are_to_join(self._parts[-2], self._parts[-1]):
+            behind, before = self._parts.pop(), self._parts.pop()
+            self._parts.append(_joined(before, behind))
+
+    def _learn(self, columns: Mapping[Path, Values], frame: int) -> None:
+        """Get to know the paths of more records, the first of which are of that frame."""
+        for path, values in columns.items():
+            if path not in self._keys:
+                self._keys[path] = _Key(SettlingColumn(name_of(path)), self._end)
+                if self._end >= FIRST_RECORDS:
+                    self._news.append(f"{name_of(path)} is new, since frame {frame:,}")
+            self._keys[path].values += len(values) - _gaps(values)
+        self._paths.learn(columns)
+
+    def drop_before(self, frame: int) -> None:
+        """Drop the records of frames before that number."""
+        self.next_frame = max(self.next_frame, frame)
+        self.errors = {known: why for known, why in self.errors.items() if known >= frame}
+        while self._parts and self._parts[0].frames[-1] < frame:
+            self._parts.popleft()
+        self._first = self._end
+        if self._parts:
+            part = self._parts[0]
+            self._first = part.first + int(np.searchsorted(part.frames, frame))
+
+    # -- tables out --------------------------------------------------------------------------
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame of all records that are kept."""
+        series = {
+            "frame": self._frames.series(plain, self._first),
+            "received_at": self._arrivals.series(times_in("us", "UTC"), self._first),
+        }
+        if self.errors:
+            series[DECODE_ERROR] = self._errors()
+        keys = {path: self._keys[path].column for path in self._paths}
+        columns = {path: self._series(path, column) for path, column in keys.items()}
+        # Null where others have an object is no value of its own.
+        shown = [
+            path
+            for path in columns
+            if keys[path].last_value >= 0 or not self._paths.is_above(path)
+        ]
+        for path, name in names_of(shown, OWN).items():
+            series[name] = columns[path]
+        self._note_gone()
+        index = pd.RangeIndex(self._first, self._end)
+        for column in series.values():
+            column.index = index
+        return pd.DataFrame(series, index=index, copy=False)
+
+    def _series(self, path: Path, column: SettlingColumn) -> pd.Series:
+        parts = [(part.first, len(part.frames), part.columns.get(path)) for part in self._parts]
+        return column.series(parts, self._first, self._end)
+
+    def _errors(self) -> pd.Series:
+        frames = self._frames.series(plain, self._first).to_numpy()
+        rows = np.searchsorted(frames, np.fromiter(self.errors, np.int64, len(self.errors)))
+        errors = zip(rows.tolist(), self.errors.values(), strict=True)
+        return errors_as_text(dict(errors), len(frames))
+
+    def _note_gone(self) -> None:
+        for path, key in self._keys.items():
+            last = key.column.last_value
+            was_the_rule = 2 * key.values > last + 1 - key.since
+            if not key.gone and was_the_rule and -1 < last < self._end - GONE_AFTER:
+                key.gone = True
+                self._news.append(
+                    f"{name_of(path)} has vanished: not in the last {GONE_AFTER:,} records"
+                )
+
+
+def _chunks(bodies: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Where bodies are to be parted, so that no more is read at once than a chunk has."""
+    start = size = 0
+    for place, body in enumerate(bodies):
+        size += len(body)
+        if size >= CHUNK_BYTES or place + 1 - start == CHUNK_FRAMES:
+            yield start, place + 1
+            start, size = place + 1, 0
+    if start < len(bodies):
+        yield start, len(bodies)
+
+
+def _gaps(values: Values) -> int:
+    """How many of these are no value."""
+    if isinstance(values, np.ndarray):
+        return sum(value is None for value in values)
+    return int(values.null_count)
+
+
+def _are_to_join(before: _Part, behind: _Part) -> bool:
+    """Whether the newest two parts are to be one: a row is so copied a few times, and no more."""
+    rows = len(before.frames), len(behind.frames)
+    return rows[0] <= 2 * rows[1] and sum(rows) <= PART_ROWS
+
+
+def _joined(before: _Part, behind: _Part) -> _Part:
+    """One part of two that follow each other."""
+    rows = len(before.frames), len(behind.frames)
+    columns = {}
+    for path in dict.fromkeys((*before.columns, *behind.columns)):
+        pair = before.columns.get(path), behind.columns.get(path)
+        columns[path] = _joined_values(
+            *(pa.nulls(count) if v is None else v for v, count in zip(pair, rows, strict=True))
+        )
+    return _Part(before.first, np.concatenate((before.frames, behind.frames)), columns)
+
+
+def _joined_values(before: Values, behind: Values) -> Values:
+    if isinstance(before, pa.Array) and isinstance(behind, pa.Array):
+        known = [values.type for values in (before, behind) if not pa.types.is_null(values.type)]
+        if len(set(known)) <= 1:
+            type = known[0] if known else pa.null()
+            return pa.concat_arrays([before.cast(type), behind.cast(type)], memory_pool=MEMORY)
+    return np.concatenate([as_objects(before), as_objects(behind)])

@@ -1,0 +1,465 @@
+"""Columns whose type settles over time: it is what all values that are kept amount to.
+
+Feeds write numbers, times and truth as text, leave values out, and change their mind. So a column
+notes of each kind of value the last row that has one; rows are dropped from the front, and as long
+as that row is there the kind counts. The type so depends on nothing but the rows.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stompy_jupyter.columns import INTEGER, NAT, NUMBER, TEXT, Growing, nullable, plain, times_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Values: TypeAlias = pa.Array | np.ndarray
+    """Arrow's null, int64, double, bool or large_string; or objects, None for a gap."""
+
+    Part: TypeAlias = tuple[int, int, Values | None]
+
+_NUMERIC = re.compile(f"{NUMBER}|{INTEGER}")
+_INTEGER = re.compile(INTEGER)
+_BOOLS = ("true", "false", "True", "False")
+_ISO = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?ZONE)?"
+)
+_ISO_PLAIN = f"^{_ISO.replace('ZONE', '')}$"
+_ISO_ZONE = f"^{_ISO.replace(')?ZONE)?', ')?(Z|[+-][0-9]{2}:?[0-9]{2}))')}$"
+
+_MAX_LONG = 10**15
+"""Whole numbers below that lose no digit as a float."""
+
+_MOST = 9 * 10**18 - 1
+"""Text is a whole number up to that, see `INTEGER`."""
+
+_TIME_NAME = re.compile(r"(^|[^a-z])(time|timestamp|date|datetime|ts|expires|at)$")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class _Unit(enum.Enum):
+    """How an epoch time may be counted: numbers from 2001 to 2100 tell which it is."""
+
+    S = 1
+    MS = 1_000
+    US = 1_000_000
+    NS = 1_000_000_000
+
+    @property
+    def least(self) -> int:
+        return 1_000_000_000 * self.value
+
+    @property
+    def most(self) -> int:
+        return 4_102_444_800 * self.value
+
+
+class _Kind(enum.Enum):
+    """What a value may be."""
+
+    GAP = enum.auto()
+    EMPTY = enum.auto()  # text without a character: a gap, unless the others are text
+    TEXT = enum.auto()
+    ISO = enum.auto()  # text that is a time without a zone
+    ISO_ZONE = enum.auto()
+    BOOL_TEXT = enum.auto()
+    NUMBER_TEXT = enum.auto()
+    NUMBER = enum.auto()
+    BOOL = enum.auto()
+    OTHER = enum.auto()  # an array, an object, octets, a number beyond 64 bits
+    # and of numbers:
+    FRACTION = enum.auto()
+    LONG = enum.auto()  # a whole number with more digits than a float can hold
+
+
+_TEXTS = {_Kind.TEXT, _Kind.ISO, _Kind.ISO_ZONE, _Kind.BOOL_TEXT, _Kind.NUMBER_TEXT}
+_NUMBERS = {_Kind.NUMBER, _Kind.NUMBER_TEXT}
+_TRUTH = {_Kind.BOOL, _Kind.BOOL_TEXT}
+_GAPS = {_Kind.GAP, _Kind.EMPTY}
+
+
+def may_be_time(name: str) -> bool:
+    """Whether a column of that name may hold epoch times.
+
+    Example:
+        >>> [may_be_time(name) for name in ("event.timestamp", "createdAt", "dep_time", "price")]
+        [True, True, True, False]
+    """
+    return bool(_TIME_NAME.search(_CAMEL.sub("_", name).lower()))
+
+
+class SettlingColumn:
+    """The values of one path, as what all of them are: numbers, times, truth, text or objects.
+
+    Args:
+        name: numbers are times only where it says so, see `may_be_time`.
+
+    Example:
+        >>> column = SettlingColumn("n")
+        >>> texts = pa.array(["1", "", "3"], pa.large_string())
+        >>> column.series([(0, 3, texts)], 0, 3).tolist()
+        [1, <NA>, 3]
+    """
+
+    def __init__(self, name: str) -> None:
+        self._may_be_time = may_be_time(name)
+        self._last: dict[_Kind | _Unit, int] = dict.fromkeys([*_Kind, *_Unit], -1)
+        self._seen = 0  # rows before this one have been looked at
+        self._type: _Type | None = None
+        self._values: Growing | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffers; not of objects that they refer to."""
+        return self._values.nbytes if self._values else 0
+
+    def series(self, parts: Sequence[Part], first: int, end: int) -> pd.Series:
+        """The column of a DataFrame with the rows from number `first` to the one before `end`.
+
+        Args:
+            parts: the rows one part after the other: the number of the first, how many they are,
+                and their values, or None where none of them has one.
+        """
+        for row, values in _from(parts, max(self._seen, first), end):
+            self._look(values, row)
+        self._seen = end
+        type = self._settled(first)
+        if type is None:
+            self._type = self._values = None
+            texts = [as_text(values) for _, values in _from(parts, first, end)]
+            return pd.Series(TEXT.__from_arrow__(pa.chunked_array(texts, pa.large_string())))
+        if self._values is None or self._type is not type or self._values.end < first:
+            self._type, self._values = type, Growing(first, *type.dtypes)
+        self._values.reserve(first, end)
+        for _, values in _from(parts, self._values.end, end):
+            self._values.append(first, *type.fill(values))
+        return self._values.series(type.wrap, first)
+
+    @property
+    def last_value(self) -> int:
+        """The number of the newest row that has a value, of those that were looked at; else -1."""
+        return max(last for kind, last in self._last.items() if kind is not _Kind.GAP)
+
+    # -- what the values are -----------------------------------------------------------------
+
+    def _settled(self, first: int) -> _Type | None:
+        """What the rows from number `first` on are; None for text."""
+        has = {kind for kind, last in self._last.items() if last >= first}
+        what = has & (_TEXTS | _NUMBERS | _TRUTH)
+        native = bool(has & {_Kind.NUMBER, _Kind.BOOL})
+        if _Kind.OTHER in has:
+            return _OBJECTS
+        if what and what <= _NUMBERS:
+            if {_Kind.FRACTION, _Kind.LONG} <= has:
+                return _OBJECTS if native else None
+            return self._number(has)
+        if what and what <= _TRUTH:
+            return _truth(bool(has & _GAPS))
+        if what in ({_Kind.ISO}, {_Kind.ISO_ZONE}):
+            return _iso(_Kind.ISO_ZONE in what)
+        return _OBJECTS if native else None
+
+    def _number(self, has: set[_Kind | _Unit]) -> _Type:
+        fraction = _Kind.FRACTION in has
+        if self._may_be_time:
+            for unit in (_Unit.S,) if fraction else _Unit:
+                if unit not in has:  # noted are rows that are no time in that unit
+                    return _epoch(unit, fraction)
+        return _FLOATS if fraction else _whole(bool(has & _GAPS))
+
+    def _note(self, kind: _Kind | _Unit, row: int, mask: np.ndarray) -> None:
+        found = np.flatnonzero(mask)
+        if len(found):
+            self._last[kind] = row + int(found[-1])
+
+    def _look(self, values: Values, row: int) -> None:
+        """Note the kinds of some values, the first of which is that of `row`."""
+        if isinstance(values, np.ndarray):
+            for place, value in enumerate(values):
+                for kind in _kinds_of(value):
+                    self._last[kind] = row + place
+            return
+        there = _mask(values.is_valid())
+        self._note(_Kind.GAP, row, ~there)
+        if pa.types.is_null(values.type) or not there.any():
+            return
+        if pa.types.is_large_string(values.type):
+            self._look_at_texts(values, row)
+        elif pa.types.is_boolean(values.type):
+            self._note(_Kind.BOOL, row, there)
+        else:
+            self._note(_Kind.NUMBER, row, there)
+            self._look_at_numbers(values, row)
+
+    def _look_at_texts(self, texts: pa.Array, row: int) -> None:
+        empty = _mask(pc.equal(texts, ""))
+        self._note(_Kind.EMPTY, row, empty)
+        rest = _mask(texts.is_valid()) & ~empty
+        there = np.flatnonzero(rest)
+        if not len(there):
+            return
+        newest = int(there[-1])
+        kind = _kind_of_text(texts[newest].as_py())
+        if kind is _Kind.TEXT:
+            self._last[kind] = row + newest  # what came before has no say
+            return
+        texts = _without(texts, empty)
+        for each in (kind, *(_TEXTS - {kind, _Kind.TEXT})):
+            if rest.any():
+                rest &= ~self._look_for(each, texts, row)
+        self._note(_Kind.TEXT, row, rest)
+
+    def _look_for(self, kind: _Kind, texts: pa.Array, row: int) -> np.ndarray:
+        """Note texts of one kind; returns which they are."""
+        if kind is _Kind.NUMBER_TEXT:
+            found = self._look_for_numbers(texts, row)
+        elif kind is _Kind.BOOL_TEXT:
+            found = _mask(pc.is_in(texts, pa.array(_BOOLS, pa.large_string())))
+        else:
+            found = _times(texts, zone=kind is _Kind.ISO_ZONE)
+        self._note(kind, row, found)
+        return found
+
+    def _look_for_numbers(self, texts: pa.Array, row: int) -> np.ndarray:
+        whole = _whole_numbers(texts)
+        if whole is not None:  # all of them, which is the rule
+            self._look_at_numbers(whole, row)
+            return _mask(texts.is_valid())
+        integers = _mask(pc.match_substring_regex(texts, INTEGER))
+        fractions = _mask(pc.match_substring_regex(texts, NUMBER)) & ~integers
+        self._look_at_numbers(_without(texts, ~integers).cast(pa.int64()), row)
+        self._look_at_numbers(_without(texts, ~fractions).cast(pa.float64()), row)
+        numbers: np.ndarray = integers | fractions
+        return numbers
+
+    def _look_at_numbers(self, numbers: pa.Array, row: int) -> None:
+        """Note what numbers are in more detail."""
+        if pa.types.is_floating(numbers.type):
+            self._note(_Kind.FRACTION, row, _mask(numbers.is_valid()))
+        else:
+            self._note(_Kind.LONG, row, _outside(numbers, 1 - _MAX_LONG, _MAX_LONG - 1))
+        if self._may_be_time:
+            for unit in _Unit:
+                self._note(unit, row, _outside(numbers, unit.least, unit.most))
+
+
+def _from(parts: Sequence[Part], first: int, end: int) -> Iterator[tuple[int, Values]]:
+    """The values of the rows from `first` to the one before `end`, with the number of the first."""
+    for row, count, values in parts:
+        start, stop = max(first - row, 0), min(end - row, count)
+        if start >= stop:
+            continue
+        if values is None:
+            yield row + start, pa.nulls(stop - start)
+        else:
+            yield row + start, values[start:stop]
+
+
+# -- kinds -----------------------------------------------------------------------------------------
+
+
+def _kind_of_text(text: str) -> _Kind:
+    if _NUMERIC.fullmatch(text):
+        return _Kind.NUMBER_TEXT
+    if text in _BOOLS:
+        return _Kind.BOOL_TEXT
+    for kind in _Kind.ISO, _Kind.ISO_ZONE:
+        if _times(pa.array([text], pa.large_string()), zone=kind is _Kind.ISO_ZONE)[0]:
+            return kind
+    return _Kind.TEXT
+
+
+def _kinds_of(value: object) -> list[_Kind | _Unit]:
+    """The kinds of a single value, for columns that have all kinds of them."""
+    if value is None:
+        return [_Kind.GAP]
+    if isinstance(value, str):
+        kind = _kind_of_text(value) if value else _Kind.EMPTY
+        if kind is not _Kind.NUMBER_TEXT:
+            return [kind]
+        return [kind, *_kinds_of_number(int(value) if _INTEGER.fullmatch(value) else float(value))]
+    if isinstance(value, bool):
+        return [_Kind.BOOL]
+    if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
+        return [_Kind.NUMBER, *_kinds_of_number(value)]
+    return [_Kind.OTHER]
+
+
+def _kinds_of_number(number: float) -> list[_Kind | _Unit]:
+    kinds: list[_Kind | _Unit] = [u for u in _Unit if not u.least <= number <= u.most]
+    if not isinstance(number, int):
+        return [*kinds, _Kind.FRACTION]
+    return [*kinds, _Kind.LONG] if abs(number) >= _MAX_LONG else kinds
+
+
+def _mask(flags: pa.Array) -> np.ndarray:
+    """Flags as a NumPy array; those that are null are not set."""
+    mask: np.ndarray = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _outside(numbers: pa.Array, least: int, most: int) -> np.ndarray:
+    bounds = pa.array([least, most]).cast(numbers.type, safe=False)
+    return _mask(pc.or_(pc.less(numbers, bounds[0]), pc.greater(numbers, bounds[1])))
+
+
+def _without(texts: pa.Array, mask: np.ndarray) -> pa.Array:
+    """Texts with null where the mask is set."""
+    return pc.if_else(pa.array(mask), None, texts) if mask.any() else texts
+
+
+def _whole_numbers(texts: pa.Array) -> pa.Array | None:
+    """Texts as whole numbers, where all are written in the one canonical way."""
+    try:
+        numbers = texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    # Arrow reads 007, 0x1F and -0 as well.
+    zero = pc.and_(pc.starts_with(texts, "0"), pc.greater(pc.binary_length(texts), 1))
+    odd = pc.or_(zero, pc.starts_with(texts, "-0"))
+    return None if pc.any(odd).as_py() or _outside(numbers, -_MOST, _MOST).any() else numbers
+
+
+def _times(texts: pa.Array, zone: bool) -> np.ndarray:
+    """Which of these are ISO 8601 times, with a zone or without, and exist in the calendar."""
+    found = _mask(pc.match_substring_regex(texts, _ISO_ZONE if zone else _ISO_PLAIN))
+    if found.any():
+        try:
+            _as_times(_without(texts, ~found), zone)
+        except pa.ArrowInvalid:
+            for place in np.flatnonzero(found):
+                found[place] = _is_time(texts[place : place + 1], zone)
+    return found
+
+
+def _is_time(text: pa.Array, zone: bool) -> bool:
+    try:
+        _as_times(text, zone)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _as_times(texts: pa.Array, zone: bool) -> pa.Array:
+    """ISO 8601 times in microseconds; digits beyond these are left out."""
+    type = pa.timestamp("us", "UTC" if zone else None)
+    try:
+        return texts.cast(type)
+    except pa.ArrowInvalid:
+        return pc.replace_substring_regex(texts, r"(\.[0-9]{6})[0-9]+", r"\1").cast(type)
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Type:
+    """What a column is in the end.
+
+    Attributes:
+        dtypes: of the buffers that its values gather in.
+        fill: gives the contents of these for some values.
+        wrap: makes a Series of them.
+    """
+
+    dtypes: tuple[str, ...]
+    fill: Callable[[Values], tuple[np.ndarray, ...]]
+    wrap: Callable[..., pd.Series]
+
+
+def as_text(values: Values) -> pa.Array:
+    """Values as text, numbers as they are written in JSON; gaps are null."""
+    if isinstance(values, np.ndarray):
+        texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+        return pa.array(texts, pa.large_string())
+    return values.cast(pa.large_string())
+
+
+def _filled(values: Values) -> pa.Array:
+    """Values without empty text."""
+    if isinstance(values, np.ndarray):
+        values = as_text(values)
+    if pa.types.is_large_string(values.type):
+        return _without(values, _mask(pc.equal(values, "")))
+    return values
+
+
+def _flags(values: Values) -> tuple[np.ndarray, np.ndarray]:
+    flags = _filled(values)
+    if pa.types.is_large_string(flags.type):
+        flags = pc.equal(pc.utf8_lower(flags), "true")
+    return _mask(flags.cast(pa.bool_())), _mask(flags.is_null())
+
+
+def _integers(values: Values) -> tuple[np.ndarray, np.ndarray]:
+    numbers = _filled(values).cast(pa.int64())
+    return pc.fill_null(numbers, NAT).to_numpy(), _mask(numbers.is_null())
+
+
+def _floats(values: Values) -> tuple[np.ndarray]:
+    numbers: np.ndarray = _filled(values).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return (numbers,)
+
+
+def as_objects(values: Values) -> np.ndarray:
+    """Values as Python objects, None for a gap."""
+    if isinstance(values, np.ndarray):
+        return values
+    return np.fromiter(values.to_pylist(), object, len(values))
+
+
+def _objects(values: Values) -> tuple[np.ndarray]:
+    return (as_objects(values),)
+
+
+def _fractional_seconds(values: Values) -> tuple[np.ndarray]:
+    (seconds,) = _floats(values)
+    gaps = np.isnan(seconds)
+    microseconds = np.where(gaps, 0, seconds * 1e6).round().astype("int64")
+    return (np.where(gaps, NAT, microseconds),)
+
+
+def _truth_series(values: np.ndarray, gaps: np.ndarray) -> pd.Series:
+    return pd.Series(pd.arrays.BooleanArray(values, gaps, copy=False), copy=False)
+
+
+_OBJECTS = _Type(("object",), _objects, plain)
+_FLOATS = _Type(("float64",), _floats, plain)
+
+
+@functools.cache
+def _whole(gaps: bool) -> _Type:
+    return _Type(("int64", "bool"), _integers, nullable if gaps else plain)
+
+
+@functools.cache
+def _truth(gaps: bool) -> _Type:
+    return _Type(("bool", "bool"), _flags, _truth_series if gaps else plain)
+
+
+@functools.cache
+def _iso(zone: bool) -> _Type:
+    def fill(values: Values) -> tuple[np.ndarray]:
+        times = _as_times(as_text(_filled(values)), zone).cast(pa.int64())
+        return (pc.fill_null(times, NAT).to_numpy(),)
+
+    return _Type(("int64",), fill, times_in("us", "UTC" if zone else None))
+
+
+@functools.cache
+def _epoch(unit: _Unit, fraction: bool) -> _Type:
+    if fraction:
+        return _Type(("int64",), _fractional_seconds, times_in("us", "UTC"))
+    return _Type(("int64", "bool"), _integers, times_in(unit.name.lower(), "UTC"))
