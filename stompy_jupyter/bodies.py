@@ -10,20 +10,20 @@ import numpy as np
 import pyarrow as pa
 
 from stompy_jupyter.bulk import MAX_EXACT, MAX_FIELDS, BulkReader, Fragment
-from stompy_jupyter.decode import as_text, may_be_json, to_utf8, unpacked
+from stompy_jupyter.decode import as_text, is_packed, may_be_json, to_utf8, unpacked
 from stompy_jupyter.flatten import flatten, name_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from stompy_jupyter.decode import Decoder
+    from stompy_jupyter.decode import Decoder, Octets
     from stompy_jupyter.flatten import Path
     from stompy_jupyter.settle import Values
 
 MORE_VALUES = ("more_values",)
 """The path of what a record has beyond the columns that there may be, as JSON by names."""
 
-FEW = 16
+FEW = 4
 """Bodies of which one is odd are read in halves, and one by one when they are so few."""
 
 PATIENCE = 32
@@ -56,47 +56,50 @@ class BodyReader:
         self._known: set[Path] = set()
 
     def read(
-        self, first: int, bodies: Sequence[bytes], content_types: Sequence[str | None]
+        self, first: int, bodies: Sequence[Octets], content_types: Sequence[str | None]
     ) -> Iterator[Fragment]:
         """The records of bodies, in order; the first is of the frame with number `first`."""
         if not self._in_bulk or not all(map(may_be_json, set(content_types))):
             yield self._one_by_one(first, bodies, content_types)
             return
-        octets = [self._plain(*each) for each in zip(bodies, content_types, strict=True)]
-        # Halves that are to be read; the first of them on top.
-        waiting = [(0, len(octets))]
+        plain = [self._plain(*each) for each in zip(bodies, content_types, strict=True)]
+        waiting = [(0, len(plain))]  # what is to be read, the first of it on top
         failures = 0
         while waiting:
             start, end = waiting.pop()
-            fragment = self._bulk.read(octets[start:end]) if failures < PATIENCE else None
+            fragment = self._bulk.read(plain[start:end]) if failures < PATIENCE else None
             if fragment is not None:
                 yield fragment
             elif failures < PATIENCE and end - start > FEW:
-                middle = start + FEW if self._bulk.is_new else (start + end) // 2
+                middle = start + 1 if self._bulk.is_new else (start + end) // 2
                 waiting += (middle, end), (start, middle)
             else:
                 failures += 1
-                fragment = self._one_by_one(
-                    first + start, bodies[start:end], content_types[start:end]
-                )
+                part = slice(start, end)
+                fragment = self._one_by_one(first + start, bodies[part], content_types[part])
                 self._bulk.learn(fragment.columns)
                 yield fragment
 
-    def _plain(self, body: bytes, content_type: str | None) -> bytes:
-        """A body as its decoder sees it."""
-        try:
-            octets = unpacked(body) if self._decoder.name == "auto" else body
-        except ValueError:  # it is told of when that body is read alone
-            return body
-        return to_utf8(octets, content_type)
+    def _plain(self, body: Octets, content_type: str | None) -> Octets:
+        """A body as its decoder sees it: unpacked, and in UTF-8."""
+        octets = body
+        if self._decoder.name == "auto" and is_packed(body):
+            try:
+                octets = unpacked(bytes(body))
+            except ValueError:  # it is told of when that body is read alone
+                return body
+        if content_type is None or "charset" not in content_type.lower():
+            return octets
+        return to_utf8(bytes(octets), content_type)
 
     def _one_by_one(
-        self, first: int, bodies: Sequence[bytes], content_types: Sequence[str | None]
+        self, first: int, bodies: Sequence[Octets], content_types: Sequence[str | None]
     ) -> Fragment:
         records: list[Sequence[Mapping[Path, object]]] = []
-        for number, (body, content_type) in enumerate(
+        for number, (octets, content_type) in enumerate(
             zip(bodies, content_types, strict=True), first
         ):
+            body = bytes(octets)
             try:
                 value = self._decoder(body, content_type)
                 items = () if self._leaves_out(value) else records_of(value)

@@ -7,7 +7,6 @@ whoever asks then reads these bodies one by one, and lets it learn. What it does
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,22 +27,21 @@ if TYPE_CHECKING:
 MAX_FIELDS = 1000
 """A shape has so many columns at the most: each takes room for every record."""
 
-MAX_BRACKETS = 250
-"""A body with more opening brackets than that is looked at closely, for how they are nested."""
-
-MAX_DEPTH = 64
-"""So deeply may a body be nested: Arrow's parser has no bound of its own, and would crash."""
+MAX_KEYS = 32
+"""A path has so many keys at the most: Arrow goes down a schema by recursion."""
 
 MAX_EXACT = 2**53
 """Whole numbers up to that are exact also as floats."""
 
 # Nobody who sends a body can guess what is written around it.
 _KEY = secrets.token_hex(8)
-_ARRAY = f'{{"{_KEY}":'.encode(), b"}\n"
-_OBJECT = f'{{"{_KEY}":['.encode(), b"]}\n"
+_AROUND = {
+    ord("["): (f'{{"{_KEY}":'.encode(), b"}\n"),
+    ord("{"): (f'{{"{_KEY}":['.encode(), b"]}\n"),
+}
+"""What is written around a body, by its first octet, so that a line has an array of records."""
 
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_NO_BRACKET = bytes(set(range(256)) - set(b'[]{}"'))
+_BLANK = b" \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -85,24 +83,25 @@ class BulkReader:
         """Learn what columns there are, and of which types, from some that were read otherwise."""
         known = self._types.copy()
         for path, column in columns.items():
-            if path in known or len(known) < MAX_FIELDS:
+            if path in known or (len(known) < MAX_FIELDS and len(path) <= MAX_KEYS):
                 type = None if isinstance(column, np.ndarray) else column.type
                 known[path] = _wider(known.get(path, pa.null()), type)
         if known != self._types:
             self._types = known
             self._schema = _schema_of(known)
 
-    def read(self, bodies: Sequence[bytes]) -> Fragment | None:
+    def read(self, bodies: Sequence[bytes | memoryview]) -> Fragment | None:
         """The records of all these bodies; None where one of them is not to be read like this."""
         if self._schema is None:
             return None
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for body in bodies:
-            first = body[:1] if body[:1] in (b"{", b"[") else body.lstrip(b" \t\r\n")[:1]
-            if first not in (b"{", b"[") or _is_deep(body):
-                return None
-            before, behind = _OBJECT if first == b"{" else _ARRAY
-            parts += before, body, behind
+            around = _AROUND.get(body[0] if body else 0)
+            if around is None:
+                around = _AROUND.get((bytes(body).lstrip(_BLANK) or b" ")[0])
+                if around is None:
+                    return None
+            parts += around[0], body, around[1]
         octets = b"".join(parts)
         table = _read(octets, self._schema) if _is_utf8(octets) else None
         if table is None or table.num_rows != len(bodies):
@@ -145,7 +144,8 @@ def _read(octets: bytes, schema: pa.Schema) -> pa.Table | None:
         return arrow_json.read_json(
             pa.BufferReader(octets),
             read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(octets) + 1),
-            # To infer what is not in the schema would be to let strangers choose its size.
+            # What is not in the schema is not inferred: strangers would choose its size, and crash
+            # the process by how deeply they nest.
             parse_options=arrow_json.ParseOptions(
                 explicit_schema=schema, unexpected_field_behavior="error"
             ),
@@ -156,25 +156,12 @@ def _read(octets: bytes, schema: pa.Schema) -> pa.Table | None:
 
 
 def _is_utf8(octets: bytes) -> bool:
+    if octets.isascii():  # much faster, and the rule
+        return True
     try:
         octets.decode()
     except UnicodeDecodeError:
         return False
-    return True
-
-
-def _is_deep(body: bytes) -> bool:
-    """Whether a body is nested more deeply than `MAX_DEPTH`, or its brackets do not match."""
-    if body.count(b"[") + body.count(b"{") <= MAX_BRACKETS:
-        return False
-    if b"\\" in body:  # else what is behind it could be a quote that ends nothing
-        body = _ESCAPE.sub(b"", body)
-    # In pairs, so that a bracket inside of a string keeps the quotes around it.
-    brackets = body.translate(None, _NO_BRACKET).replace(b'""', b"")
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
     return True
 
 

@@ -20,12 +20,16 @@ from stompy_jupyter.xmltree import from_xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    Octets: TypeAlias = bytes | memoryview
 
 MAX_UNPACKED = 64 * 1024 * 1024
 """Octets that a packed body may have when it is unpacked."""
 
 _GZIP = b"\x1f\x8b"
-_ZLIB = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # x^ begins text as well
+_HEADS = (_GZIP, b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # of zlib; x^ begins text as well
+_PACKED = {head[0] for head in _HEADS}
 
 _PAIR = re.compile(r"\s*([\w.:-]+)\s*=\s*(.*?)\s*")
 
@@ -113,9 +117,9 @@ def unpacked(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-def is_packed(body: bytes) -> bool:
+def is_packed(body: Octets) -> bool:
     """Whether a body begins as gzip or zlib does, and not as text."""
-    return body.startswith(_GZIP) or body[:2] in _ZLIB
+    return bool(body) and body[0] in _PACKED and body[:2] in _HEADS
 
 
 def as_json(body: bytes, content_type: str | None) -> object:

@@ -5,6 +5,7 @@ The columns of what was read are kept in parts; what their types are shows in th
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ OWN = ("frame", "received_at", DECODE_ERROR)
 """Names of columns that are no record's."""
 
 CHUNK_FRAMES = 4096
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 32 * 1024 * 1024
 """So much is read at once."""
 
 PART_ROWS = 16_384
@@ -115,7 +116,7 @@ class Records:
     def add(self, first: int, batches: Iterable[pa.RecordBatch]) -> None:
         """Add the records of frames that follow each other, from number `first` on."""
         for batch in batches:
-            bodies: list[bytes] = objects(batch.column("body").cast(pa.large_binary())).tolist()
+            bodies = _views(batch.column("body"))
             kinds: list[str | None] = objects(batch.column("content_type")).tolist()
             arrivals = batch.column("received_at").cast(pa.int64()).to_numpy()
             for start, end in _chunks(bodies):
@@ -210,7 +211,16 @@ class Records:
                 )
 
 
-def _chunks(bodies: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+def _views(bodies: pa.Array) -> list[memoryview]:
+    """The octets of all bodies, not copied."""
+    _, places, data = bodies.buffers()
+    start, end = bodies.offset, bodies.offset + len(bodies) + 1
+    edges = np.frombuffer(places, np.int64)[start:end].tolist()
+    octets = memoryview(data or b"")
+    return [octets[first:last] for first, last in itertools.pairwise(edges)]
+
+
+def _chunks(bodies: Sequence[memoryview]) -> Iterator[tuple[int, int]]:
     """Where bodies are to be parted, so that no more is read at once than a chunk has."""
     start = size = 0
     for place, body in enumerate(bodies):

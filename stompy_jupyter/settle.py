@@ -88,6 +88,7 @@ _TEXTS = {_Kind.TEXT, _Kind.ISO, _Kind.ISO_ZONE, _Kind.BOOL_TEXT, _Kind.NUMBER_T
 _NUMBERS = {_Kind.NUMBER, _Kind.NUMBER_TEXT}
 _TRUTH = {_Kind.BOOL, _Kind.BOOL_TEXT}
 _GAPS = {_Kind.GAP, _Kind.EMPTY}
+_ISO_KINDS = ((_Kind.ISO, re.compile(_ISO_PLAIN)), (_Kind.ISO_ZONE, re.compile(_ISO_ZONE)))
 
 
 def may_be_time(name: str) -> bool:
@@ -275,8 +276,8 @@ def _kind_of_text(text: str) -> _Kind:
         return _Kind.NUMBER_TEXT
     if text in _BOOLS:
         return _Kind.BOOL_TEXT
-    for kind in _Kind.ISO, _Kind.ISO_ZONE:
-        if _times(pa.array([text], pa.large_string()), zone=kind is _Kind.ISO_ZONE)[0]:
+    for kind, pattern in _ISO_KINDS:
+        if pattern.fullmatch(text) and _is_time(pa.array([text]), kind is _Kind.ISO_ZONE):
             return kind
     return _Kind.TEXT
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stompy_jupyter.bodies import FEW, MORE_VALUES, BodyReader, as_column
-from stompy_jupyter.bulk import MAX_BRACKETS, MAX_DEPTH, MAX_EXACT, MAX_FIELDS, BulkReader
+from stompy_jupyter.bulk import MAX_EXACT, MAX_FIELDS, BulkReader
 from stompy_jupyter.decode import Decoder
 from stompy_jupyter.flatten import flatten, records_of
 from stompy_jupyter.settle import as_objects
@@ -185,17 +185,6 @@ def test_nothing_that_is_nested_deeply_reaches_the_parser(body):
         "assert list(reader.errors) == [20], reader.errors\n"
     )
     subprocess.run([sys.executable, "-c", code], input=body, check=True, timeout=60)
-
-
-def test_many_records_are_no_depth():
-    many = [{"a": n, "t": '"]}' * 3} for n in range(MAX_BRACKETS * 2)]
-    bulk = learnt(a=pa.array([1]), t=TEXTS)
-    body = json.dumps(many).encode()
-    fragment = bulk.read([body])
-    assert fragment is None or rows([fragment]) == [expected(body)]
-    plain = json.dumps([{"a": n} for n in range(MAX_BRACKETS * 2)]).encode()
-    assert bulk.read([plain]) is not None
-    assert MAX_DEPTH < MAX_BRACKETS
 
 
 def test_one_odd_body_among_many_costs_the_others_nothing():
