@@ -1,4 +1,4 @@
-"""STOMP at a shell: ``python -m stompy listen|send|broker``, or ``stompy`` for short.
+"""STOMP at a shell: ``python -m stompy listen|send|record|replay|broker``, or ``stompy`` for short.
 
 Exit codes: 0 when it is done, 1 when it failed, 2 when it was called in a wrong way, 130 after
 Ctrl-C and 143 after SIGTERM.
@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,23 +26,25 @@ from stompy.client import STOMPClient, connect
 from stompy.errors import STOMPBodyError, STOMPClosed, STOMPError, STOMPTimeout, broker_error
 from stompy.frame import AckMode
 from stompy.receipt import RECEIPT_LIMIT
+from stompy.replay import WINDOW, Resending, messages
 from stompy.trace import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from stompy.capture import CaptureWriter
     from stompy.frame import STOMPFrame
     from stompy.receipt import Receipt
     from stompy.trace import TracedFrame
 
-WINDOW = 1000
-"""So many messages may be on their way before their receipts are waited for."""
+PATIENCE = 60.0
+"""Seconds that a replay waits at a time for what comes from the broker."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
     options = _parser().parse_args(arguments)
-    if sys.stdout is None and options.run is not send:
+    if sys.stdout is None and options.run in (listen, broker):
         return _fail("there is no standard output")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON has to be, whatever the locale
@@ -87,17 +90,22 @@ def listen(options: argparse.Namespace) -> None:
         return bool(shown == options.count)
 
     with _connected(options, reconnect=options.reconnect) as client:
-        for destination in options.destination:
-            client.subscribe(
-                destination,
-                options.ack,
-                headers=dict(options.header),
-                prefetch=options.prefetch,
-                selector=options.selector,
-                durable=options.durable,
-            )
-        if not client.loop(show, timeout=options.wait):
-            raise client.close_reason or STOMPClosed("the connection is closed")
+        _receive(client, options, show)
+
+
+def _receive(client: STOMPClient, options: argparse.Namespace, take: Callable[..., bool]) -> None:
+    """Subscribe to all destinations, until `take` has had enough."""
+    for destination in options.destination:
+        client.subscribe(
+            destination,
+            options.ack,
+            headers=dict(options.header),
+            prefetch=options.prefetch,
+            selector=options.selector,
+            durable=options.durable,
+        )
+    if not client.loop(take, timeout=options.wait):
+        raise client.close_reason or STOMPClosed("the connection is closed")
 
 
 def json_line(frame: STOMPFrame) -> str:
@@ -155,6 +163,99 @@ def _bodies(lines: bool) -> Iterator[bytes]:
         yield sys.stdin.buffer.read()
 
 
+# -- record --------------------------------------------------------------------------------------
+
+
+def record(options: argparse.Namespace) -> None:
+    """Write the messages to a file, with their times, and acknowledge what is written."""
+    from stompy import capture  # brings gzip and json, which the others do not need
+
+    with capture.record(options.file) as writer:
+        recorder = _Recorder(writer, options.count, both=options.both)
+        with _connected(options, recorder.trace, reconnect=options.reconnect) as client:
+            _receive(client, options, recorder.take)
+
+
+class _Recorder:
+    """Writes what comes; with `both`, each frame as it passes in either direction."""
+
+    def __init__(self, writer: CaptureWriter, count: int | None, *, both: bool) -> None:
+        self.trace = self._passed if both else None
+        self._writer = writer
+        self._count = count
+        self._taken = 0
+        self._failure: OSError | None = None  # why a frame that passed could not be written
+
+    def _passed(self, traced: TracedFrame) -> None:
+        try:
+            self._writer.trace(traced)
+        except OSError as error:
+            self._failure = error
+
+    def take(self, _: STOMPClient, frame: STOMPFrame) -> bool:
+        if frame.Command == "ERROR":
+            raise broker_error(frame)
+        if self.trace is None:
+            self._writer.write(frame)
+            self._writer.flush()
+        elif self._failure is not None:
+            raise self._failure
+        self._taken += 1
+        return self._taken == self._count
+
+
+# -- replay --------------------------------------------------------------------------------------
+
+
+def replay(options: argparse.Namespace) -> None:
+    """Send the messages of a recorded file again, at their times; done when the broker confirms."""
+    from stompy import capture
+
+    with capture.read(options.file) as reader:
+        with _connected(options) as client:
+            resending = Resending(
+                functools.partial(_send_again, client, options.content_length),
+                functools.partial(_hear, client),
+                to=options.to,
+                speed=options.speed,
+                limit=options.timeout or RECEIPT_LIMIT,
+            )
+            resending.run(messages(reader, options.count))
+        if reader.cut_off:
+            raise STOMPError(
+                f"the end of {options.file} is missing: the {resending.sent} messages before it "
+                "were sent"
+            )
+
+
+def _send_again(
+    client: STOMPClient,
+    content_length: bool,
+    destination: str,
+    body: bytes,
+    headers: dict[str, str],
+) -> Receipt | None:
+    return client.message(
+        destination,
+        body,
+        headers=headers,
+        receipt=True,
+        content_length=content_length or b"\0" in body,
+    )
+
+
+def _hear(client: STOMPClient, seconds: float) -> None:
+    """Hear what the broker says for so long; raises when it has refused something."""
+    due = time.monotonic() + seconds
+    while True:
+        left = due - time.monotonic()
+        with contextlib.suppress(STOMPTimeout):
+            if client.recv(timeout=min(max(left, 0.0), PATIENCE)) is None:
+                raise client.close_reason or STOMPClosed("the connection is closed")
+        if left <= 0:
+            return
+
+
 # -- broker --------------------------------------------------------------------------------------
 
 
@@ -201,8 +302,18 @@ def _logins(options: argparse.Namespace) -> dict[str, str] | None:
 # -- the command line ----------------------------------------------------------------------------
 
 
-def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
-    """A client of the broker that the options name."""
+def _connected(
+    options: argparse.Namespace,
+    trace: Callable[[TracedFrame], object] | None = None,
+    **more: Any,
+) -> STOMPClient:
+    """A client of the broker that the options name; `trace` is told of its frames, too."""
+    told = [tell for tell in (trace, _show_trace if options.verbose else None) if tell]
+
+    def tell_all(traced: TracedFrame) -> None:
+        for tell in told:
+            tell(traced)
+
     return connect(
         options.address or os.environ.get("STOMPY_URL") or "127.0.0.1:61613",
         login=options.login,
@@ -212,7 +323,7 @@ def _connected(options: argparse.Namespace, **more: Any) -> STOMPClient:
         ca_file=options.ca_file,
         cert_file=options.cert_file,
         key_file=options.key_file,
-        trace=_show_trace if options.verbose else None,
+        trace=tell_all if told else None,
         **more,
     )
 
@@ -239,6 +350,8 @@ def _parser() -> argparse.ArgumentParser:
     add = functools.partial(_add_command, commands)
     _add_listen(add("listen", listen, [_connection_options()]))
     _add_send(add("send", send, [_connection_options()]))
+    _add_record(add("record", record, [_connection_options()]))
+    _add_replay(add("replay", replay, [_connection_options()]))
     _add_broker(add("broker", broker, []))
     return parser
 
@@ -255,6 +368,16 @@ def _add_command(
 
 
 def _add_listen(parser: argparse.ArgumentParser) -> None:
+    _add_receiving(parser)
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="where to: appended to if it is there, compressed if .gz")
+    parser.add_argument("--both", action="store_true", help="all frames, and ours as well")
+    _add_receiving(parser)
+
+
+def _add_receiving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("destination", nargs="+", help="e.g. /topic/prices")
     parser.add_argument("-n", "--count", type=_count, metavar="N", help="end after N messages")
     parser.add_argument(
@@ -277,13 +400,31 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("destination", help="e.g. /queue/orders")
     parser.add_argument("--lines", action="store_true", help="each line is a message")
     parser.add_argument("--content-type", metavar="TYPE", help="e.g. application/json")
+    _add_content_length(parser)
+    _add_header(parser, "SEND")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="what stompy record or stream.save has written")
+    parser.add_argument("--to", metavar="DEST", help="where to (default: where each came from)")
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        metavar="X",
+        help="X times as fast as it was; 0 or max: as fast as it goes (default: 1)",
+    )
+    parser.add_argument("-n", "--count", type=_count, metavar="N", help="the first N messages")
+    _add_content_length(parser)
+
+
+def _add_content_length(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-content-length",
         dest="content_length",
         action="store_false",
         help="leave it out: ActiveMQ makes a text message of that",
     )
-    _add_header(parser, "SEND")
 
 
 def _add_broker(parser: argparse.ArgumentParser) -> None:
@@ -365,6 +506,16 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = 0.0 if text == "max" else float(text)
+    except ValueError:
+        speed = -1.0
+    if not speed >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed: 1, 10, 0.5, max")
+    return speed
 
 
 def _seconds(text: str) -> float:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stompy_jupyter.records import to_records
+from stompy_jupyter.replaying import ReplaySession, replay, resend
+from stompy_jupyter.sending import SendFrameError
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import FrameTable
@@ -19,9 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "FrameStream",
     "FrameTable",
+    "ReplaySession",
+    "SendFrameError",
     "StompSession",
     "StompWidget",
     "load_ipython_extension",
+    "replay",
+    "resend",
+    "to_records",
     "unload_ipython_extension",
 ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 import unicodedata
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +13,8 @@ from IPython.core.magic import cell_magic, line_cell_magic, line_magic, no_var_e
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 
 from stompy import STOMPConnectError, STOMPError
+from stompy_jupyter import amounts
+from stompy_jupyter.decode import DECODERS
 from stompy_jupyter.display import visible_lines
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
 
 
 class StompMagicError(STOMPError):
@@ -65,7 +67,9 @@ def _short_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(self, *args)
         except KeyboardInterrupt as error:
             if self.notebook.short_errors:
-                _show(error, lambda: ["KeyboardInterrupt: what is in the background goes on"])
+                notes = getattr(error, "__notes__", ())
+                ended = "KeyboardInterrupt: what is in the background goes on"
+                _show(error, lambda: [ended, *notes])
             raise
         except (STOMPError, OSError) as error:
             if is_of_the_cell(error):
@@ -124,36 +128,27 @@ def number(given: str) -> int:
     return value
 
 
-_SECONDS = {"ms": 0.001, "": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
-_BYTES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
-_BYTES |= {"k": 1024, "m": 1024**2, "g": 1024**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
-
-
 def seconds(given: str) -> float:
-    """A span of time, in seconds.
-
-    Example:
-        >>> seconds("30s"), seconds("1.5min"), seconds("250ms"), seconds("7")
-        (30.0, 90.0, 0.25, 7.0)
-    """
-    return _amount(given, _SECONDS, "a time such as 30s, 5min, 250ms")
+    """A span of time, in seconds, e.g. of ``30s``; see `amounts.seconds`."""
+    return _read(amounts.seconds, given)
 
 
 def octets(given: str) -> int:
-    """A size, in bytes.
-
-    Example:
-        >>> octets("64MB"), octets("1MiB"), octets("1000")
-        (64000000, 1048576, 1000)
-    """
-    return max(1, int(min(_amount(given, _BYTES, "a size such as 64MB, 1GiB"), sys.maxsize)))
+    """A size, in bytes, e.g. of ``64MB``; see `amounts.octets`."""
+    return _read(amounts.octets, given)
 
 
-def _amount(given: str, units: dict[str, float] | dict[str, int], what: str) -> float:
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text(given).lower())
-    if match is None or match[2] not in units:
-        raise ArgumentTypeError(f"{given!r} is not {what}")
-    return float(match[1]) * units[match[2]]
+def rotation(given: str) -> amounts.Rotation:
+    """When a file is full, e.g. ``10min,100MB``; see `amounts.Rotation`."""
+    return _read(amounts.Rotation.of, given)
+
+
+def _read(reader: Callable[[str], T], given: str) -> T:
+    """What a text says; what is wrong with it, in the words of whoever reads it."""
+    try:
+        return reader(text(given))
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def heart_beat(given: str) -> tuple[int, int]:
@@ -201,6 +196,13 @@ STREAM = argument(
 )
 FRAMES = argument("what", nargs="*", type=text, metavar="[STREAM] [N …]", help="frames by number")
 ALL = argument("--all", action="store_true", help="all that wait")
+DECODE = argument(
+    "--decode",
+    type=text,
+    metavar="HOW",
+    help=f"how bodies are read: {', '.join(DECODERS)}, or the name of a function that gets what "
+    "auto gives",
+)
 DESTINATION = argument("destination", type=text, help="e.g. /topic/prices or /queue/orders")
 
 

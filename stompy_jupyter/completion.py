@@ -17,6 +17,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from stompy_jupyter.broker_magics import OPTIONS as BROKER_OPTIONS
 from stompy_jupyter.cursor import Arguments, Place, place_of
+from stompy_jupyter.decode import DECODERS
 from stompy_jupyter.known import (
     HEADERS,
     MAX_BODY,
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 _BEGINNINGS = frozenset((*PREFIXES, *SCHEMES))
 """What the user goes on typing: no quote is closed behind it."""
 
-_FILES = ("ca_file", "cert_file", "key_file")
+_FILES = ("ca_file", "cert_file", "key_file", "keep")
 
 
 # -- what is offered -------------------------------------------------------------------------
@@ -239,11 +240,16 @@ class Word:
         numbers = self.known.unacknowledged(named)
         return [*streams, *(n for n in numbers if n not in self.arguments.values)]
 
+    def captures(self) -> Iterable[str]:
+        """What %stomp_replay takes: files, and folders to go on with."""
+        return self.known.captures(self.arguments.word.lstrip("'\""))
+
     def names(self) -> Iterable[str]:
         """What can be bound: what is bound to the like already, and the destination's last part."""
         if self.place.magic == "stomp_connect":
             return self.known.variables(StompSession)
-        destinations = [*self.arguments.values, *self.beyond.values][:1]
+        named = [*self.arguments.values, *self.beyond.values][:1]
+        destinations = [re.sub(r"\.stompcap(\.gz)?$", "", name) for name in named]
         return [*map(self.known.free_name, destinations), *self.known.variables(FrameStream)]
 
 
@@ -255,7 +261,7 @@ def _quoted(value: str, quote: str, closed: bool) -> str:
         ("/queue/a'", "'/queue/a b'")
     """
     if quote:
-        end = "" if closed or value in _BEGINNINGS else quote
+        end = "" if closed or value in _BEGINNINGS or value.endswith("/") else quote
         return "" if quote in value else value + end
     if " " not in value and not value.startswith(("-", "'", '"')):
         return value
@@ -266,12 +272,15 @@ def _quoted(value: str, quote: str, closed: bool) -> str:
 _VALUES: Mapping[str, tuple[str, Callable[[Word], Iterable[str]]]] = {
     "address": ("address", lambda word: word.known.addresses()),
     "client": ("client", lambda word: word.known.clients()),
+    "decode": ("decoder", lambda word: [*DECODERS, *word.known.functions()]),
     "destination": ("destination", lambda word: word.known.destinations()),
     "name": ("variable", Word.names),
     "on": ("session", lambda word: word.known.sessions()),
     "passcode_env": ("variable", lambda word: word.known.environment()),
     "session": ("session", lambda word: word.known.sessions()),
+    "source": ("capture", lambda word: [*word.known.data_frames(), *word.captures()]),
     "stream": ("stream", lambda word: word.known.streams()),
+    "to": ("destination", lambda word: word.known.destinations()),
     "what": ("frame", Word.frames),
 }
 """By the argument: what its values are, and which there are."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from stompy import AckMode, STOMPClosed, STOMPError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from stompy import STOMPClient, STOMPFrame, STOMPTransaction
     from stompy_jupyter.callbacks import Callback
+    from stompy_jupyter.keep import Keeper
     from stompy_jupyter.table import FrameTable
 
 _log = logging.getLogger(__name__)
@@ -22,12 +23,14 @@ _log = logging.getLogger(__name__)
 class Inlet:
     """The table and the callbacks of a stream, and who acknowledges what they get.
 
-    In the client modes that is one of three: the callback that has ``acks``; else whoever calls
-    `answer`, when `send_acks` is off; else the thread that reads, when the frame is in the table.
+    In the client modes that is one of four: the callback that has ``acks``; else whoever calls
+    `answer`, when `send_acks` is off; else the keeper, when the frame is on disk; else the thread
+    that reads, when the frame is in the table.
 
     Attributes:
         destination, mode, options: what SUBSCRIBE says.
-        send_acks: whether the thread that reads may acknowledge.
+        send_acks: whether the keeper or the thread that reads may acknowledge.
+        keeper: what keeps the frames on disk, if that is wanted.
         callbacks, former: who is called with each frame, and who was.
         paused: whether its subscription has ended for a while.
         over: whether it has ended for good.
@@ -44,12 +47,14 @@ class Inlet:
         mode: AckMode,
         send_acks: bool = True,
         options: Mapping[str, Any] = {},
+        keeper: Keeper | None = None,
     ) -> None:
         self.table = table
         self.destination = destination
         self.mode = mode
         self.send_acks = send_acks
         self.options = options
+        self.keeper = keeper
         self.callbacks: tuple[Callback, ...] = ()
         self.former: tuple[Callback, ...] = ()
         self.paused = False
@@ -69,7 +74,9 @@ class Inlet:
             by_callback: whether a callback is going to acknowledge it.
         """
         number = self.table.append(frame, arrival)
-        if self.mode is AckMode.Auto:
+        if self.keeper is not None:
+            self.keeper.put((frame,), arrival, self._ticket)
+        if self.mode is AckMode.Auto or self.keeper_acks:
             return number
         if by_callback or not self.send_acks:
             self._unanswered[number] = frame
@@ -78,10 +85,42 @@ class Inlet:
                 self._client.ack(frame, warn=False)
         return number
 
+    def take_all(self, frames: Sequence[STOMPFrame], arrival: int) -> None:
+        """The same for messages that arrived together, where neither a callback nor this thread
+        acknowledges: for half of the cost."""
+        self.table.extend(frames, arrival)
+        if self.keeper is not None:
+            self.keeper.put(frames, arrival, self._ticket)
+
     @property
     def callback_acks(self) -> bool:
         """Whether a callback acknowledges."""
         return any(callback.acks for callback in self.callbacks)
+
+    @property
+    def keeper_acks(self) -> bool:
+        """Whether the keeper acknowledges."""
+        return self.keeper is not None and self.send_acks and self.mode is not AckMode.Auto
+
+    @property
+    def _ticket(self) -> int | None:
+        """What the keeper gives back with frames that it is to have acknowledged."""
+        return self._times if self.keeper_acks else None
+
+    def acknowledge(self, frames: Sequence[STOMPFrame], ticket: object) -> None:
+        """Acknowledge frames that are on disk, unless they were forgotten meanwhile.
+
+        Args:
+            ticket: what they were put with.
+        """
+        if self.mode is AckMode.Client:  # the last covers the others
+            frames = [frame for frame in frames if self.answerable(frame)][-1:]
+        for frame in frames:
+            if ticket != self._times:
+                return
+            if self.answerable(frame):
+                with contextlib.suppress(STOMPClosed):  # the broker will send it again
+                    self._client.ack(frame, warn=False)
 
     # -- answers -----------------------------------------------------------------------------
 

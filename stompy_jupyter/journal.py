@@ -40,7 +40,8 @@ class Entry(NamedTuple):
         n: its number since the session was made.
         time: when, in seconds since 1970.
         kind: what: ``connected``, ``reconnecting``, ``lost``, ``disconnected``, ``error``,
-            ``subscribed``, ``unsubscribed``, ``refused``, ``receipt``, ``transaction``, ``full``.
+            ``subscribed``, ``unsubscribed``, ``refused``, ``receipt``, ``transaction``, ``full``,
+            ``kept``.
         text: more about it, one line or several.
     """
 

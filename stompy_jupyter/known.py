@@ -9,21 +9,23 @@ import keyword
 import os
 import re
 import threading
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote as percent_encoded
 
+import pandas as pd
 from IPython.core.error import UsageError
 
 from stompy import STOMPAddressError, STOMPClient
 from stompy.address import PORTS, UNIX, Address, parse_addresses
 from stompy_jupyter.batch import USUAL
 from stompy_jupyter.embedded import embedded_broker
+from stompy_jupyter.replaying import ReplaySession
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from stompy_jupyter.notebook import Notebook
 
@@ -43,6 +45,9 @@ MAX_BODIES = 5
 
 MAX_BODY = 16_384
 """A body longer than this, in characters, is not read; nor is more of a cell that is typed."""
+
+CAPTURES = (".stompcap", ".stompcap.gz")
+"""What the names of captures end in."""
 
 # -- what is known of STOMP ------------------------------------------------------------------
 
@@ -123,6 +128,20 @@ class Known:
         taken = name in self.notebook.shell.user_ns or hasattr(builtins, name)
         return name if name.isidentifier() and not (taken or keyword.iskeyword(name)) else ""
 
+    def captures(self, begun: str) -> list[str]:
+        """The captures in the folder of a path that is begun, and the folders in it."""
+        folder = begun[: begun.rfind("/") + 1]
+        found = _within(PATIENCE, lambda: _captures_in(folder or "."))
+        return [folder + name for name in sorted(found, key=lambda name: (name[-1] == "/", name))]
+
+    def functions(self) -> list[str]:
+        """The names of the user's functions."""
+        return self.variables(FunctionType)
+
+    def data_frames(self) -> list[str]:
+        """The variables that are DataFrames."""
+        return self.variables(pd.DataFrame)
+
     def sessions(self) -> list[str]:
         """The names of sessions, the newest first."""
         named = [session.name for session in reversed(self.notebook.sessions.values())]
@@ -150,7 +169,8 @@ class Known:
 
     def addresses(self) -> list[str]:
         """The addresses of sessions, that in ``$STOMPY_URL`` without its passcode, the usual."""
-        known = [session.address for session in reversed(self.notebook.sessions.values())]
+        sessions = reversed(self.notebook.sessions.values())
+        known = [s.address for s in sessions if not isinstance(s, ReplaySession)]
         with contextlib.suppress(STOMPAddressError):
             known += map(_url, parse_addresses(os.environ.get("STOMPY_URL")))
         return [*known, f"localhost:{PORTS['stomp']}", *SCHEMES]
@@ -194,6 +214,16 @@ def _names_in(body: object) -> list[str]:
         value = json.loads(body)
         return list(value) if isinstance(value, dict) else []
     return []
+
+
+def _captures_in(folder: str) -> Iterator[str]:
+    """The names of the captures in a folder, and of its folders, with a slash behind."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(CAPTURES):
+                yield entry.name
+            elif entry.is_dir() and not entry.name.startswith("."):
+                yield f"{entry.name}/"
 
 
 def _of_broker(look: str, column: str) -> list[str]:

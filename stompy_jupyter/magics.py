@@ -17,6 +17,7 @@ from stompy.address import parse_addresses
 from stompy_jupyter import cells
 from stompy_jupyter.arguments import (
     ALL,
+    DECODE,
     DESTINATION,
     FORCE,
     FRAMES,
@@ -32,6 +33,7 @@ from stompy_jupyter.arguments import (
     of_the_cell,
     parse,
     parser_of,
+    rotation,
     seconds,
     split_body,
     text,
@@ -42,6 +44,7 @@ from stompy_jupyter.decode import DECODERS
 from stompy_jupyter.display import Listing, frame_html, visible
 from stompy_jupyter.embedded import stop_embedded_broker
 from stompy_jupyter.notebook import Notebook
+from stompy_jupyter.replay_magics import StompReplayMagics
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS
@@ -230,7 +233,14 @@ class StompMagics(Magics):
         ),
         argument("--max-rows", type=number, metavar="N", help="keep the newest N"),
         argument("--max-bytes", type=octets, metavar="B", help="keep about this much, e.g. 64MB"),
-        argument("--decode", type=text, choices=list(DECODERS), help="what the bodies are"),
+        DECODE,
+        argument("--keep", type=text, metavar="DIR", help="keep all in a Parquet dataset there"),
+        argument(
+            "--rotate",
+            type=rotation,
+            metavar="R",
+            help="when a file of it is full, e.g. 10min, 100MB, or (default) 10min,100MB",
+        ),
         argument("--prefetch", type=number, metavar="N", help="N unacknowledged at a time"),
         argument("--selector", type=text, metavar="CONDITION", help="e.g. \"colour = 'red'\""),
         argument("--durable", type=text, metavar="NAME", help="the broker keeps what we miss"),
@@ -245,6 +255,7 @@ class StompMagics(Magics):
         """Stream a destination into a DataFrame, in the background: `NAME.df`.
 
         With `--n` or `--for` it waits until one of the two is reached, and ends the subscription.
+        With `--keep` all frames are written to disk as well, and acknowledged only then.
         Running the cell again replaces the stream. The same in Python:
         `session.subscribe(destination, name=NAME)`, and `stream.read(n, seconds)`.
 
@@ -263,9 +274,9 @@ class StompMagics(Magics):
             send_acks=not args.no_send_acks,
             max_rows=args.max_rows or self.max_rows,
             max_bytes=args.max_bytes or self.max_bytes,
-            decode=args.decode or self.decode,
+            decode=self.notebook.decode(args.decode or self.decode),
             headers=headers_of(args.header),
-            **_given(args, "prefetch", "selector", "durable"),
+            **_given(args, "keep", "rotate", "prefetch", "selector", "durable"),
         )
         bounded = args.n is not None or args.span is not None
         try:
@@ -565,7 +576,7 @@ class StompMagics(Magics):
             %stomp
         """
         parse(self.stomp, line)
-        made = map(parser_of, _magics(StompMagics, StompBrokerMagics))
+        made = map(parser_of, _magics(StompMagics, StompReplayMagics, StompBrokerMagics))
         rows = [_help(parser.description or "") for parser in made]
         return Listing(("example", "what it does"), rows, "%stomp_…? explains one of them")
 
@@ -622,7 +633,8 @@ def load(shell: InteractiveShell) -> None:
     except TraitError:  # the configuration has a wrong value
         shell.configurables[:] = before
         raise
-    shell.register_magics(magics, StompBrokerMagics(shell, magics.notebook))
+    broker_magics = StompBrokerMagics(shell, magics.notebook)
+    shell.register_magics(magics, StompReplayMagics(shell, magics), broker_magics)
     magics.completion.register(shell)
     formatter = shell.display_formatter
     assert formatter is not None
@@ -645,7 +657,7 @@ def _showing(formatter: Any, kind: type, how: Callable[..., Any]) -> Callable[[]
 
 def unload(shell: InteractiveShell) -> None:
     """End what the magics have begun, and take everything back that `load` has brought."""
-    for kind in (StompMagics, StompBrokerMagics):
+    for kind in (StompMagics, StompReplayMagics, StompBrokerMagics):
         magics = shell.magics_manager.registry.pop(kind.__name__, None)
         for table, names in kind.magics.items():
             for name in names:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import builtins
 import getpass
 import keyword
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
+from stompy_jupyter.decode import DECODERS
 from stompy_jupyter.display import visible
 from stompy_jupyter.displays import Displays, Kind
+from stompy_jupyter.replaying import ReplaySession
 from stompy_jupyter.saved import session_html
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
@@ -74,7 +76,7 @@ class Notebook:
     # -- sessions and streams by name --------------------------------------------------------
 
     def session(self, name: str | None = None) -> StompSession:
-        """A session by its name or its variable, else the newest.
+        """A session by its name or its variable, else the newest: a replay if there is no other.
 
         Raises:
             UsageError: there is none.
@@ -82,7 +84,8 @@ class Notebook:
         if name is None:
             if not self.sessions:
                 raise UsageError("no session yet: connect with %stomp_connect")
-            return list(self.sessions.values())[-1]
+            newest = list(self.sessions.values())[::-1]
+            return next((s for s in newest if not isinstance(s, ReplaySession)), newest[0])
         named = {session.name: session for session in self.sessions.values()}
         found = named.get(name) or self.variable(name)
         if not isinstance(found, StompSession):
@@ -150,6 +153,22 @@ class Notebook:
                 f"{name} is a variable already, a {type(taken).__name__}: choose another name, or "
                 "overwrite it by --force"
             )
+
+    def decode(self, how: str) -> str | Callable[[Any], object]:
+        """How bodies are read: the name of a decoder, or the function that is called so here.
+
+        Raises:
+            UsageError: there is neither.
+        """
+        if how in DECODERS:
+            return how
+        function = self.variable(how)
+        if not callable(function):
+            known = ", ".join(DECODERS)
+            raise UsageError(
+                f"{how!r} is no function of this notebook, and no decoder; there are: {known}"
+            )
+        return cast("Callable[[Any], object]", function)
 
     def bind(self, name: str | None, value: object) -> None:
         """Let the notebook call something by this name, if there is one."""

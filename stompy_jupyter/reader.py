@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stompy import STOMPFrame
     from stompy_jupyter.inlet import Inlet
     from stompy_jupyter.journal import Journal
+    from stompy_jupyter.keep import Keeper
     from stompy_jupyter.table import FrameTable
 
 _log = logging.getLogger(__name__)
@@ -65,10 +66,19 @@ class Reader:
         on_change: is called, in whichever thread has noticed it, after `state` or `last_error`
             may have changed.
         journal: where it notes what happens to the connection and its subscriptions.
+        client: what it reads; a new client by default.
+        now: when what it has just read arrived, in nanoseconds since 1970.
     """
 
-    def __init__(self, on_change: Callable[[], None], journal: Journal) -> None:
-        self.client = STOMPClient()
+    def __init__(
+        self,
+        on_change: Callable[[], None],
+        journal: Journal,
+        client: STOMPClient | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.client = STOMPClient() if client is None else client
+        self._now = now
         self.received = 0
         self.reconnects = 0
         self.last_error: STOMPError | None = None
@@ -186,6 +196,22 @@ class Reader:
             inlet.paused = False
             self._paused.discard(inlet)
 
+    def keep(self, inlet: Inlet, name: str) -> None:
+        """Have the messages of an inlet kept from the first on, before it is subscribed."""
+        if inlet.keeper is not None:
+            self._names[inlet] = name
+            self._note_stream("kept", inlet, f" is kept in {inlet.keeper.directory}")
+            inlet.keeper.start(
+                inlet.acknowledge,
+                lambda error: self._keep_failed(inlet, error),
+                lambda kind, more: self._note_stream(kind, inlet, more),
+            )
+
+    def _keep_failed(self, inlet: Inlet, error: STOMPError) -> None:
+        """End a stream that cannot be kept any more; the broker has what was not acknowledged."""
+        self._note_stream("error", inlet, f": {error.Message}")
+        self.end(inlet)
+
     def _reopened(self, inlet: Inlet) -> bool:
         """Whether its subscription is there; one that was about to end goes on if it can."""
         with self._filing:
@@ -246,6 +272,8 @@ class Reader:
         try:
             if inlet.callback_acks:
                 self._callbacks.wait(time.monotonic() + LEAVE_LIMIT, inlet)
+            if inlet.keeper is not None:
+                inlet.keeper.flush()
         finally:  # also when that is interrupted
             self._unsubscribe(inlet)
 
@@ -265,11 +293,16 @@ class Reader:
         if said:
             self._note_stream("unsubscribed", inlet, "" if inlet.over else " (paused)")
         # Where it would be a wait for oneself, there is none.
-        if threading.current_thread() is not self._thread and not self._callbacks.is_current:
+        waits = threading.current_thread() is not self._thread and not self._callbacks.is_current
+        if waits:
             deadline = time.monotonic() + LEAVE_LIMIT
             for route in said:
                 route.ended.wait(max(0.0, deadline - time.monotonic()))
         if inlet.over:
+            if inlet.keeper is not None and (waits or not said):
+                inlet.keeper.close()  # else when the receipt has come
+            if inlet.keeper is not None and waits:
+                inlet.keeper.join()
             self._end_table(inlet)
             self._paused.discard(inlet)
 
@@ -292,6 +325,8 @@ class Reader:
         with self._filing:
             if self._routes.get(sub_id) is route:
                 del self._routes[sub_id]
+        if route.inlet.keeper is not None and route.inlet.over:
+            route.inlet.keeper.close()
         route.ended.set()
 
     def _refused(self, error: STOMPError) -> None:
@@ -319,6 +354,8 @@ class Reader:
 
     def _end_table(self, inlet: Inlet, error: STOMPError | None = None) -> None:
         """End the table of an inlet; how much of it is gone is noted once."""
+        if error is None and inlet.keeper is not None:
+            error = inlet.keeper.error
         inlet.table.end(error)
         with self._filing:  # several threads may end it at once
             was_full = inlet in self._full
@@ -337,26 +374,39 @@ class Reader:
     # -- the thread --------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Say goodbye; returns when the threads have ended, or soon at any rate."""
+        """Say goodbye; returns when the threads have ended, or soon at any rate.
+
+        What is to be kept is waited for as long as a disk may take.
+        """
         self._left = True
+        keepers: list[Keeper] = []
         if self._filing.acquire(timeout=LEAVE_LIMIT):
             for route in self._routes.values():
                 route.closing = True
+            inlets = {route.inlet for route in self._routes.values()} | self._paused
+            keepers = [inlet.keeper for inlet in inlets if inlet.keeper is not None]
             self._filing.release()
         deadline = time.monotonic() + LEAVE_LIMIT
         self._callbacks.wait(deadline)
         self._callbacks.cancel()
+        for keeper in keepers:
+            keeper.flush()
         connecting = self._lost  # an attempt that has begun is not cut short, and not waited for
         self.client.disconnect()
         if threading.current_thread() is not self._thread and not connecting:
             self._thread.join(LEAVE_LIMIT)
+        if threading.current_thread() is not self._thread:
+            for keeper in keepers:
+                keeper.close()
+            for keeper in keepers:
+                keeper.join()
         self._callbacks.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         failure: STOMPError | None = None
         try:
             while frames := self.client.recv_burst():
-                self._take_all(frames, time.time_ns())
+                self._take_all(frames, self._now())
             failure = self.client.close_reason
         except STOMPError as error:
             failure = error
@@ -370,7 +420,13 @@ class Reader:
             self.last_error = failure
         with self._filing:
             routes, self._routes = self._routes, {}
-        for inlet in {route.inlet for route in routes.values()} | self._paused:
+        inlets = {route.inlet for route in routes.values()} | self._paused
+        keepers = [inlet.keeper for inlet in inlets if inlet.keeper is not None]
+        for keeper in keepers:
+            keeper.close()
+        for keeper in keepers:
+            keeper.join()
+        for inlet in inlets:
             self._end_table(inlet, failure)
         for route in routes.values():
             route.ended.set()
@@ -384,16 +440,23 @@ class Reader:
             if sub_id is None or not self._filed_at_once(sub_id, burst, arrival):
                 for frame in burst:
                     self._take(frame, arrival)
+            route = self._routes.get(sub_id or "")
+            if route is not None and route.inlet.keeper is not None:
+                route.inlet.keeper.wait_for_room()
 
     def _filed_at_once(self, sub_id: str, burst: list[STOMPFrame], arrival: int) -> bool:
-        """File messages that nobody acknowledges and no callback gets: for half of the cost."""
+        """File messages that this thread does not acknowledge and no callback gets: for half of
+        the cost."""
         with self._filing:
             route = self._routes.get(sub_id)
-            if route is None or route.inlet.mode is not AckMode.Auto or route.inlet.callbacks:
+            if route is None or route.inlet.callbacks:
+                return False
+            by_keeper = route.inlet.keeper_acks and not route.closing
+            if route.inlet.mode is not AckMode.Auto and not by_keeper:
                 return False
             self._filed_by = self._thread.ident
             try:
-                route.inlet.table.extend(burst, arrival)
+                route.inlet.take_all(burst, arrival)
                 if route.inlet.table.dropped:
                     self._note_drops(route.inlet)
             finally:

@@ -8,25 +8,28 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stompy_jupyter.batch import DECODE_ERROR, MEMORY
 from stompy_jupyter.bodies import BodyReader
-from stompy_jupyter.columns import Growing, errors_as_text, objects, plain, times_in
+from stompy_jupyter.columns import NAT, Growing, errors_as_text, objects, plain, times_in
 from stompy_jupyter.decode import Decoder
 from stompy_jupyter.flatten import Paths, name_of, names_of
 from stompy_jupyter.settle import SettlingColumn, as_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from stompy_jupyter.bulk import Fragment
     from stompy_jupyter.flatten import Path
     from stompy_jupyter.settle import Values
+
+_BESIDE = {"content_type": pa.large_string(), "received_at": pa.timestamp("us", "UTC")}
 
 OWN = ("frame", "received_at", DECODE_ERROR)
 """Names of columns that are no record's."""
@@ -118,7 +121,7 @@ class Records:
         for batch in batches:
             bodies = _views(batch.column("body"))
             kinds: list[str | None] = objects(batch.column("content_type")).tolist()
-            arrivals = batch.column("received_at").cast(pa.int64()).to_numpy()
+            arrivals = batch.column("received_at").cast(pa.int64()).fill_null(NAT).to_numpy()
             for start, end in _chunks(bodies):
                 read = self._reader.read(first + start, bodies[start:end], kinds[start:end])
                 for fragment in read:
@@ -178,9 +181,7 @@ class Records:
         columns = {path: self._series(path, column) for path, column in keys.items()}
         # Null where others have an object is no value of its own.
         shown = [
-            path
-            for path in columns
-            if keys[path].last_value >= 0 or not self._paths.is_above(path)
+            path for path in columns if keys[path].last_value >= 0 or not self._paths.is_above(path)
         ]
         for path, name in names_of(shown, OWN).items():
             series[name] = columns[path]
@@ -209,6 +210,51 @@ class Records:
                 self._news.append(
                     f"{name_of(path)} has vanished: not in the last {GONE_AFTER:,} records"
                 )
+
+
+def to_records(frames: Any, decode: str | Callable[[Any], object] = "auto") -> pd.DataFrame:
+    """The records of frames that are in a table already, e.g. of a dataset that a stream has kept.
+
+    Args:
+        frames: a row per frame, as a DataFrame of pandas or polars, or an Arrow table, with a
+            column ``body`` of text or octets; perhaps ``body_bytes``, which counts where ``body`` is null, ``content_type``
+            and ``received_at``.
+        decode: how bodies are read, as in `FrameTable`.
+
+    Returns:
+        As `FrameTable.records`; ``frame`` is the place of the row in `frames`, from 0 on.
+
+    Raises:
+        ValueError: there is no column ``body``.
+
+    Example:
+        >>> frames = pd.read_parquet("movements", columns=["received_at", "body"])
+        >>> to_records(frames).groupby("body.toc_id").size()
+    """
+    if isinstance(frames, pd.DataFrame):
+        names = [name for name in ("body", "body_bytes", *_BESIDE) if name in frames]
+        frames = pa.Table.from_pandas(frames[names], preserve_index=False)
+    elif not isinstance(frames, pa.Table):
+        frames = pa.table(frames)
+    if "body" not in frames.column_names:
+        raise ValueError("there is no column body")
+    columns = {name: frames.column(name) for name in frames.column_names}
+    bodies = columns["body"].cast(pa.large_binary())
+    if "body_bytes" in columns:
+        bodies = pc.coalesce(bodies, columns["body_bytes"].cast(pa.large_binary()))
+    table = pa.table(
+        {
+            "body": pc.fill_null(bodies, b""),
+            **{
+                name: columns[name].cast(type) if name in columns else pa.nulls(len(frames), type)
+                for name, type in _BESIDE.items()
+            },
+        }
+    )
+    records = Records(Decoder(decode))
+    records.add(0, table.combine_chunks().to_batches())
+    df = records.to_pandas()
+    return df if "received_at" in columns else df.drop(columns="received_at")
 
 
 def _views(bodies: pa.Array) -> list[memoryview]:

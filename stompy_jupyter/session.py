@@ -9,26 +9,31 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from traitlets import HasTraits, Instance, Unicode
 
 from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError, STOMPTimeout
 from stompy.address import parse_addresses
 from stompy.dialect import dialect_of
+from stompy.receipt import RECEIPT_LIMIT
+from stompy_jupyter.amounts import Rotation
 from stompy_jupyter.display import visible
 from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.inlet import Inlet
 from stompy_jupyter.journal import Journal
+from stompy_jupyter.keep import PREFETCH, Keeper
 from stompy_jupyter.reader import Reader
+from stompy_jupyter.sending import WINDOW, send_frame
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, WAIT_SLICE, FrameTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from stompy import Receipt, STOMPTransaction
+    from stompy.address import Address
 
 
 class StompSession(HasTraits):
@@ -53,6 +58,9 @@ class StompSession(HasTraits):
         ...     prices.df
     """
 
+    replays: ClassVar[bool] = False
+    """Whether its frames had come before: then ``received_at`` is of that time."""
+
     name = Unicode(read_only=True, help="what the session is called in lists")
     address = Unicode(read_only=True, help="the broker's address, host:port; never a passcode")
     state = Unicode(
@@ -70,8 +78,7 @@ class StompSession(HasTraits):
 
     def __init__(self, address: Any = None, *, name: str = "", **connect_arguments: Any) -> None:
         super().__init__()
-        given = address if address is not None else os.environ.get("STOMPY_URL") or None
-        self._addresses = parse_addresses(given) if given is not None else None
+        self._addresses = self._parsed(address)
         self._arguments = {"reconnect": True, **connect_arguments}
         if isinstance(passcode := connect_arguments.get("passcode"), str):
             self._arguments["passcode"] = _Secret(passcode)
@@ -85,6 +92,19 @@ class StompSession(HasTraits):
         shown = ", ".join(map(str, self._addresses)) if self._addresses else "embedded broker"
         self.set_trait("address", shown)
         self.set_trait("name", name or shown)
+
+    def _parsed(self, address: Any) -> list[Address] | None:
+        """Where to connect to; None: to the embedded broker."""
+        given = address if address is not None else os.environ.get("STOMPY_URL") or None
+        return parse_addresses(given) if given is not None else None
+
+    def _new_reader(self, on_change: Callable[[], None]) -> Reader:
+        """What reads the next connection."""
+        return Reader(on_change, self._journal)
+
+    def _target(self) -> Any:
+        """What it connects to."""
+        return self._addresses or embedded_broker().address
 
     def _secrets(self) -> list[_Secret]:
         """The passcodes of this session; one that is the login as well is no secret."""
@@ -109,9 +129,9 @@ class StompSession(HasTraits):
                 return self
             self.disconnect()  # what was lost may still have its thread
             this: weakref.ref[StompSession] = weakref.ref(self)
-            reader = Reader(lambda: _note(this, reader), self._journal)
+            reader = self._new_reader(lambda: _note(this, reader))
             try:
-                reader.connect(self._addresses or embedded_broker().address, self._arguments)
+                reader.connect(self._target(), self._arguments)
             except STOMPError as error:
                 if error.Frame is None:
                     self._journal.note("error", error.Message)
@@ -241,7 +261,10 @@ class StompSession(HasTraits):
         send_acks: bool = True,
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
-        decode: str = "text",
+        decode: str | Callable[[Any], object] = "text",
+        keep: str | os.PathLike[str] | None = None,
+        rotate: str | Iterable[str] | Rotation = Rotation(),  # noqa: B008 - it is frozen
+        keep_as: str = "frames",
         headers: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> FrameStream:
@@ -256,25 +279,45 @@ class StompSession(HasTraits):
                 unless a callback does it (`FrameStream.on_frame`),
             send_acks: or this is False: then `FrameStream.ack` and `FrameStream.nack` do it.
             max_rows, max_bytes, decode: of the table, see `FrameTable`.
+            keep: a folder: all frames are written to a Parquet dataset there, also those that the
+                table drops. They are on disk after about a second; what a crash has left in an open
+                file is found by the next that keeps there, or by `stompy_jupyter.keep.recover`. In
+                the client modes a message is acknowledged when it is on disk; the prefetch is
+                8,000 there unless it is given.
+            rotate: when a file of it is full: a time, a size, or both, e.g. ``"10min,100MB"``; at
+                the end of an hour in any case. The size is that of bodies and headers.
+            keep_as: what its rows are.
             headers: more headers of SUBSCRIBE.
             options: ``prefetch``, ``selector``, ``durable``, see `stompy.STOMPClient.subscribe`.
 
         Raises:
             STOMPClosed: the session is not connected.
-            STOMPError: the broker does not know an option.
+            STOMPError: the broker does not know an option, or `keep` cannot be written to.
             ValueError: an argument is none of those that are possible.
         """
+        full = Rotation.of(rotate)
         with self._lock:
             reader = self._live()
             name = destination if name is None else name
             table = FrameTable(max_rows, max_bytes, decode)
             asked = {**options, "headers": headers or {}}
-            inlet = Inlet(reader.client, table, destination, AckMode(ack_mode), send_acks, asked)
+            mode, keeper = AckMode(ack_mode), None
+            if keep is not None:
+                acks = send_acks and mode is not AckMode.Auto
+                window = _window(asked, reader.client.server) if acks else None
+                keeper = Keeper(keep, full, keep_as, window)
+            inlet = Inlet(reader.client, table, destination, mode, send_acks, asked, keeper)
             replaced = self._streams.get(name)
             durable = options.get("durable") and dialect_of(reader.client.server).durable
             if replaced is not None and durable:  # its name may be in use but once
                 replaced.unsubscribe()
-            reader.subscribe(inlet, name)
+            reader.keep(inlet, name)
+            try:
+                reader.subscribe(inlet, name)
+            except BaseException:
+                if keeper is not None:
+                    keeper.close()
+                raise
             stream = FrameStream(self, name, inlet)
             self._streams[name] = stream
         if replaced is not None:  # now that the new one is there; it may have been refused
@@ -323,6 +366,71 @@ class StompSession(HasTraits):
         receipt = sender.message(*args, **kwargs)
         self._sent += 1
         return receipt
+
+    def send_frame(
+        self,
+        df: Any,
+        destination: str,
+        *,
+        headers: Mapping[str, Any] | None = None,
+        header_columns: Sequence[str] = (),
+        body: str | None = None,
+        index: bool = False,
+        start: int = 0,
+        window: int = WINDOW,
+        progress: bool = True,
+        timeout: float | None = RECEIPT_LIMIT,
+    ) -> int:
+        """Send each row of a DataFrame as a message, and wait until the broker has confirmed them.
+
+        A row becomes a JSON object of its columns: numbers, text, booleans, lists and dicts as
+        they are, null for NA, NaN and NaT, ISO 8601 for times (those with a zone in UTC) and for
+        lengths of time (``P0DT0H1M30S``). What has no such form, as Decimal, octets and infinity,
+        is refused before anything of its row is sent.
+
+        Each row has a receipt of its own. When rows fail, by an ERROR of the broker, a lost
+        connection, or Ctrl-C, what was on its way is not sent again by itself: the error says from
+        where on it may be. A connection that is lost while nothing is on its way comes back.
+        In a thread that has a `transaction` open the rows are part of that: no receipts, and
+        nothing is confirmed before its COMMIT is (``transaction(receipt=True)``).
+
+        Args:
+            df: a pandas DataFrame, or what Arrow can read: of polars, of pyarrow, a `FrameStream`.
+            headers: the same for all messages; ``{"persistent": "true"}`` for those that are to
+                outlive the broker.
+            header_columns: columns that become headers of the same names, and are not in the body.
+            body: a column of text or octets that is the body as it is, instead of JSON.
+            index: whether the index of a pandas DataFrame is sent, too.
+            start: how many rows are left out, because they were sent before.
+            window: so many rows may be on their way before the first of them has to be confirmed.
+            progress: whether to show a line that says how far it is, when it takes longer.
+            timeout: seconds to wait for a receipt.
+
+        Returns:
+            How many rows are confirmed, with those before `start`: all. In a transaction: are sent.
+
+        Raises:
+            SendFrameError: not all are; its ``confirmed`` is where to `start` again. A
+                KeyboardInterrupt has this attribute, too.
+            ValueError: it is no DataFrame, or an argument does not fit it.
+
+        Example:
+            >>> session.send_frame(df, "/queue/orders", header_columns=["symbol"])
+            20000
+        """
+        return send_frame(
+            self,
+            df,
+            destination,
+            headers=headers,
+            header_columns=header_columns,
+            body=body,
+            index=index,
+            start=start,
+            window=window,
+            progress=progress,
+            timeout=timeout,
+        )
 
     @contextlib.contextmanager
     def transaction(self, *, receipt: bool = False) -> Iterator[STOMPTransaction]:
@@ -381,6 +489,18 @@ class StompSession(HasTraits):
         message = self._journal.masked(self.last_error.Message) if self.last_error else ""
         error = f"<br>{html.escape(visible(message))}" if message else ""
         return f"<code>{html.escape(repr(self))}</code>{error}"
+
+
+def _window(asked: dict[str, Any], server: str) -> int:
+    """How many frames the broker is to send without an ACK; 0 where that cannot be told.
+
+    Where SUBSCRIBE does not say so yet, it does then.
+    """
+    header = dialect_of(server).prefetch
+    if header is not None and header not in asked["headers"]:
+        return int(asked.setdefault("prefetch", PREFETCH))
+    given = str(asked["headers"].get(header, ""))
+    return int(given) if given.isdecimal() else 0
 
 
 def _without(secrets: Sequence[str], text: str) -> str:

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import datetime
 import itertools
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from stompy import AckMode, STOMPClosed, STOMPError, STOMPTimeout
+from stompy import AckMode, STOMPClosed, STOMPError, STOMPTimeout, capture
 from stompy_jupyter.callbacks import Callback
 from stompy_jupyter.display import MAX_FRAMES, MAX_HTML, PREVIEW, frames_html, visible
+from stompy_jupyter.export import to_csv, to_parquet
+from stompy_jupyter.quality import quality
 from stompy_jupyter.table import WAIT_SLICE
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from stompy import STOMPFrame
     from stompy_jupyter.inlet import Inlet
+    from stompy_jupyter.keep import Kept
     from stompy_jupyter.session import StompSession
     from stompy_jupyter.table import FrameTable
 
@@ -47,6 +51,7 @@ class FrameStream:
         id: tells it from all other streams of this process, also from those that are gone.
         name: what it is called in the notebook.
         session: the session it belongs to.
+        sequence: the header by which its messages are counted, for `quality`; None looks for one.
 
     Example:
         >>> prices = session.subscribe("/topic/prices")
@@ -59,6 +64,7 @@ class FrameStream:
         self.id = f"s{next(_numbers)}"
         self.session = session
         self.name = name
+        self.sequence: str | None = None
         self._inlet = inlet
 
     # -- what has come -----------------------------------------------------------------------
@@ -82,6 +88,20 @@ class FrameStream:
     def df(self) -> pd.DataFrame:
         """What has been received, as a DataFrame; see `FrameTable.df` for its columns."""
         return self.table.df
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """What the bodies say, as a DataFrame with one row for each record: see
+        `FrameTable.records`. Keys that come new, or vanish, are noted in the session's journal.
+
+        Example:
+            >>> trains = session.subscribe("/topic/TRAIN_MVT_ALL_TOC")
+            >>> trains.records.groupby("body.toc_id")["body.timetable_variation"].median()
+        """
+        records = self.table.records
+        for news in self.table.record_news():
+            self.session.journal.note("records", f"{self.name}: {news}")
+        return records
 
     def __len__(self) -> int:
         """How many frames are kept, that is, how many rows `df` has."""
@@ -129,7 +149,7 @@ class FrameStream:
         ``bytes`` that the table holds, about; ``rate``, frames a second over the last 10 s;
         ``unacknowledged`` frames that wait for `ack` or a callback; of the callbacks the ``calls``
         that have ended, the ``callback_errors`` among them, and the frames ``waiting`` for one;
-        bodies ``undecoded``.
+        bodies ``undecoded``; the frames that are ``on_disk`` where the stream is kept.
         """
         callbacks = self._inlet.callbacks + self._inlet.former
         return {
@@ -143,11 +163,17 @@ class FrameStream:
             "callback_errors": sum(callback.errors for callback in callbacks),
             "waiting": sum(callback.waiting for callback in callbacks),
             "undecoded": self.table.undecoded,
+            "on_disk": self._inlet.keeper.on_disk if self._inlet.keeper else 0,
         }
 
     def _rate(self) -> float:
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=RATE_SPAN)
         return int((self.df["received_at"] > since).sum()) / RATE_SPAN
+
+    @property
+    def kept(self) -> Kept | None:
+        """What is kept of it on disk; None where nothing is to be."""
+        return self._inlet.keeper.kept if self._inlet.keeper else None
 
     def confirm(self, timeout: float) -> None:
         """Wait until the broker has confirmed the subscription, or for `timeout` seconds.
@@ -297,6 +323,11 @@ class FrameStream:
                 f"the messages of {self.name} are acknowledged by being sent (ack mode auto)",
                 hint='subscribe with ack_mode="client-individual" (%stomp_subscribe … --ack)',
             )
+        if self._inlet.keeper_acks:
+            raise STOMPError(
+                f"the messages of {self.name} are acknowledged when they are on disk (keep)",
+                hint="on_frame(…) without ack, or another stream without keep",
+            )
         if any(callback.acks for callback in self._inlet.callbacks if callback not in before):
             raise STOMPError(f"a callback of {self.name} acknowledges already")
 
@@ -405,6 +436,129 @@ class FrameStream:
         """
         self.session.unsubscribe(self)
 
+    # -- keeping -----------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the frames of the table to a file that can be replayed, in the place of another.
+
+        They are made from their rows: headers in another order, no ``content-length``,
+        ``subscription`` or ``ack``, times in microseconds. See `stompy.capture`.
+
+        Args:
+            path: as ``"prices.stompcap"``; compressed if it ends in ``.gz``.
+
+        Returns:
+            How many frames it has.
+
+        Raises:
+            OSError: the file cannot be written; what was there is as it was.
+
+        Example:
+            >>> prices.save("prices.stompcap")
+            1000
+            >>> again = stompy_jupyter.replay("prices.stompcap", speed=10)
+        """
+        frames = self.table.frames()
+        return capture.save(path, (capture.Entry(time_ns, "in", f) for time_ns, f in frames))
+
+    # -- how well they came ------------------------------------------------------------------
+
+    @property
+    def quality(self) -> pd.DataFrame:
+        """How well the frames that are kept have come, over time.
+
+        A row is an interval, of 1 s, 10 s, 1 min, 10 min, 1 h or 1 day, so that there are no more
+        than 300; `quality_by` takes another. Those without frames are there, too, up to now as long
+        as the stream is live. The columns:
+
+        - ``frames``, their ``rate`` per second, ``bytes`` of their bodies;
+        - ``lag_median_ms``, ``lag_max_ms``: from the ``timestamp`` header to the arrival, in
+          milliseconds; below zero where clocks differ;
+        - ``gaps`` and how many numbers are ``missing`` in them, as far as they have not come since;
+        - ``duplicates``: their number or id came before; ``out_of_order``: a greater number did;
+        - ``restarts``: the numbers began anew, since the producer has, or they had no more digits;
+        - ``redelivered``: those that the broker says it had delivered before;
+        - ``decode_errors``: bodies that are not what the stream decodes.
+
+        The numbers are those of the header `sequence`, else of the first that is called like one
+        (SequenceNumber, PushPortSequence, session-sequence-nr, sequence, seq, x-stream-offset, …)
+        and holds nothing but whole numbers; each destination has its own sequence. A number that is
+        more than 100,000 away from the one before restarts it, and so does a fall by more than
+        1,000, or to 0 or 1, from where the next number goes on; nothing is missing then.
+
+        Where there is no such header, it is the ``message-id``: one that comes again is a
+        duplicate, and ActiveMQ's (``ID:…:5``) count the messages of each producer, wherever it
+        sends them to. So what goes to other destinations, or other consumers of a queue, is missing
+        as well. RabbitMQ's ids count deliveries and say nothing.
+
+        Example:
+            >>> prices.quality[["rate", "lag_max_ms", "missing"]].plot(subplots=True)
+        """
+        return self.quality_by()
+
+    def quality_by(
+        self, every: str | datetime.timedelta | None = None, *, sequence: str | None = None
+    ) -> pd.DataFrame:
+        """As `quality`, by intervals of this length, and perhaps another header.
+
+        Args:
+            every: e.g. ``"10s"``, ``"5min"``; None chooses.
+            sequence: the header by which messages are counted; None takes `FrameStream.sequence`.
+
+        Raises:
+            ValueError: `every` is no length of time, or far too short; or no frame has the header.
+        """
+        frames, first = self.table.numbered()
+        live = self.live and not self.session.replays
+        until = datetime.datetime.now(datetime.UTC) if live else None
+        return quality(
+            frames,
+            every,
+            sequence=sequence or self.sequence,
+            first=first,
+            errors=self.table.decode_errors,
+            until=until,
+        )
+
+    # -- files -------------------------------------------------------------------------------
+
+    def to_parquet(self, path: str | os.PathLike[str], *, progress: bool = True) -> int:
+        """Write what `df` shows as Parquet: times as times, numbers as numbers.
+
+        pandas reads it back as it was, index and all. A body is text where all bodies are, octets
+        where some are no text; decoded values are JSON. What JSON has no form for is written as
+        text, octets in there as ``{"base64": …}``. The file takes the place of another when it is
+        whole and on disk.
+
+        Args:
+            path: the file; its folder must be there.
+            progress: whether to show a line that says how far it is, when it takes longer.
+
+        Returns:
+            How many rows it has.
+
+        Raises:
+            OSError: the file cannot be written; what was there is as it was.
+
+        Example:
+            >>> prices.to_parquet("prices.parquet")
+            20000
+        """
+        return to_parquet(self.df, path, progress=progress)
+
+    def to_csv(self, path: str | os.PathLike[str], *, progress: bool = True) -> int:
+        """Write what `df` shows as CSV (RFC 4180, in UTF-8); as `to_parquet`.
+
+        All text is in quotes, so that it may hold commas, quotes, line ends and NUL; lines end in
+        LF. A header that a message has not is nothing, one that is empty is ``""``. Where bodies
+        are octets, those that are UTF-8 are in ``body`` and the others in ``body_base64``.
+
+        Example:
+            >>> prices.to_csv("prices.csv")
+            20000
+        """
+        return to_csv(self.df, path, progress=progress)
+
     # -- showing -----------------------------------------------------------------------------
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
@@ -414,7 +568,9 @@ class FrameStream:
     def _summary(self) -> str:
         dropped = f", {self.dropped:,} dropped" if self.dropped else ""
         why = f", {self.error.Message}" if self.error else ""
-        return visible(f"{self.destination}: {self.received:,} frames{dropped}, {self.state}{why}")
+        kept = f", kept: {self._inlet.keeper.summary}" if self._inlet.keeper else ""
+        numbers = f"{self.received:,} frames{dropped}, {self.state}{kept}{why}"
+        return visible(f"{self.destination}: {numbers}")
 
     def __repr__(self) -> str:
         return f"<FrameStream {self._summary()}>"

@@ -104,8 +104,12 @@ def rabbitmq(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def activemq(folder: Path) -> Iterator[Server]:
-    """Run an ActiveMQ Classic that serves STOMP and lets everybody in."""
+def activemq(folder: Path, heap: str = "256m") -> Iterator[Server]:
+    """Run an ActiveMQ Classic that serves STOMP and lets everybody in.
+
+    Args:
+        heap: the memory that it has; queues of more than 50,000 messages need more.
+    """
     folder = _made(folder)
     stomp = free_port()
     _write_activemq_files(folder, stomp)
@@ -114,7 +118,8 @@ def activemq(folder: Path) -> Iterator[Server]:
     def ready() -> bool:
         return _answers_stomp(stomp, None, None)
 
-    with running("ActiveMQ", _activemq_command(folder), folder, environment, ready) as process:
+    command = _activemq_command(folder, heap)
+    with running("ActiveMQ", command, folder, environment, ready) as process:
         yield Server("activemq", HOST, stomp, None, None, kill=process.kill, start=process.start)
 
 
@@ -183,11 +188,11 @@ def _rabbitmq_environment(folder: Path, node: int, epmd: int) -> dict[str, str]:
     }
 
 
-def _activemq_command(folder: Path) -> list[str]:
+def _activemq_command(folder: Path, heap: str) -> list[str]:
     """Return the command that runs ActiveMQ in the foreground, with `folder` as its directory."""
     return [
         "java",
-        "-Xmx256m",
+        f"-Xmx{heap}",
         "-XX:TieredStopAtLevel=1",  # starts sooner, and no test runs long enough to miss the rest
         "-XX:-UsePerfData",  # which would be a file outside the folder
         f"-Djava.io.tmpdir={folder}",

@@ -99,6 +99,21 @@ def test_cells_that_wait_in_line_run_in_order_behind_one_that_waits_for_frames(
     assert results[2].text == "3"
 
 
+@on_the_newest
+def test_a_replay_fills_a_table_and_its_view_without_a_broker(kernel: Kernel) -> None:
+    kernel.ok("%stomp_connect --as session\n%stomp_subscribe /topic/T --as stream")
+    for count, body in enumerate("abc", 1):
+        kernel.ok(f"session.send('/topic/T', {body!r})\nstream.wait({count}, 10)")
+    assert kernel.ok("stream.save('saved.stompcap')").text == "3"
+    kernel.ok("%stomp_disconnect\n%stomp_broker stop")
+    for speed, count in ("1e-9", 1), ("max", 3):
+        cell = kernel.start(f"%stomp_replay saved.stompcap --speed {speed} --as again")
+        kernel.published(partial(shows, received=count))
+        kernel.finish(cell)
+    kernel.ok("%stomp_wait again --n 3 --timeout 10s")
+    assert kernel.ok("again.df.equals(stream.df)").text == "True"
+
+
 # -- coming and going ---------------------------------------------------------------------------
 
 TRACES = """

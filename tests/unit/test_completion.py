@@ -222,6 +222,11 @@ def test_an_option_that_was_given_is_not_offered_again(shell, line, missing):
     assert "--header" in found
 
 
+def test_a_function_of_the_notebook_may_decode(shell):
+    shell.user_ns["jobs_of"] = lambda value: value
+    assert offered(shell, "%stomp_subscribe /a --decode j|") == ["json", "jsonl", "jobs_of"]
+
+
 def test_a_header_may_be_given_again(shell):
     assert offered(shell, "%%stomp_send /topic/a --header a:b --he|") == ["--header"]
 
@@ -260,7 +265,7 @@ def test_the_broker_has_the_options_of_its_action(shell):
         ("%stomp_subscribe /a --ack=client-|", ["client-individual"]),
         ("%stomp_subscribe /a --ack 'client-|", ["client-individual'"]),
         ("%stomp_subscribe /a --ack 'client-|'", ["client-individual"]),
-        ("%stomp_subscribe /a --decode |", ["text", "bytes", "json"]),
+        ("%stomp_subscribe /a --decode js|", ["json", "jsonl"]),
     ],
 )
 def test_choices_are_offered(shell, cell, whole):
@@ -577,6 +582,7 @@ def test_text_that_is_no_json_has_no_names(shell, prices):
 
 PIECES = [
     *("%stomp_subscribe", "%%stomp_send", "%stomp_send", "%%stomp_on", "%stomp_broker"),
+    "%stomp_replay",
     *("%stomp_connect", "%stomp_ack", "%stomp", "%", "x = ", " ", "\n", "\\\n", "\t", "\r"),
     *("/topic/pr", "prices", "'", '"', "-", "--", "=", ":", "-H", "--header", "--as", "--on"),
     *("--json", "--template", "content-type", "faults", "{{", "}}", '{"', ",", "frame", "client"),
@@ -602,6 +608,7 @@ USUAL = TYPED.map(lambda text: "".join(c for c in text if c in " \n" or not c.is
 HEADS = [
     *("%stomp_subscribe ", "%%stomp_send ", "%%stomp_send --template /topic/prices\n"),
     *("%stomp_send --json /topic/prices ", "%%stomp_on prices\n", "x = %stomp_broker "),
+    "%stomp_replay ",
 ]
 
 

@@ -18,7 +18,8 @@ from tests.unit.shells import called, run
 from tests.unit.waiting import until
 
 LINE = """
-    ack broker connect disconnect nack on pause resume send status subscribe unsubscribe wait widget
+    ack broker connect disconnect nack on pause replay resume send status subscribe unsubscribe wait
+    widget
 """
 CELL = "on send transaction"
 

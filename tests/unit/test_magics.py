@@ -389,6 +389,23 @@ def test_decode_json_gives_values(shell):
     assert received(stream) == [{"a": [1, None]}]
 
 
+def test_a_function_of_the_notebook_decodes(shell):
+    shell.run_cell("def items(order):\n    return order['items']")
+    run(shell, "stomp_connect")
+    stream = run(shell, "stomp_subscribe", "/queue/o --as o --decode items")
+    run(shell, "stomp_send", '/queue/o {"id": 1, "items": [{"n": 1}, {"n": 2}]}')
+    assert received(stream) == [[{"n": 1}, {"n": 2}]]
+    assert stream.records["n"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("how", ["yaml", "pd", "no_such"])
+def test_what_does_not_decode_is_refused(shell, how):
+    shell.user_ns["yaml"] = 5
+    run(shell, "stomp_connect")
+    with pytest.raises(UsageError, match=f"'{how}' is no function of this notebook, and no decod"):
+        run(shell, "stomp_subscribe", f"/queue/o --decode {how}")
+
+
 def test_max_rows_keeps_the_newest(shell):
     run(shell, "stomp_connect")
     stream = run(shell, "stomp_subscribe", "/queue/m --as m --max-rows 2")
@@ -809,7 +826,8 @@ def test_the_overview_has_an_example_of_every_magic(shell):
         assert example in repr(overview)
 
 
-def test_every_example_of_the_overview_runs(shell, monkeypatch, capsys):
+def test_every_example_of_the_overview_runs(shell, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STOMP_PASSCODE", "guest")
     run_cell(shell, "%stomp_broker start --port 0")
     port = embedded_broker().address[1]
@@ -822,6 +840,7 @@ def test_every_example_of_the_overview_runs(shell, monkeypatch, capsys):
     run_cell(shell, f"%stomp_subscribe {orders}")
     run_cell(shell, "%stomp_send --repeat 3 /queue/orders a\n%stomp_wait orders --n 3")
     run_cell(shell, "%stomp_send --repeat 100 --receipt /topic/prices a")
+    run_cell(shell, "prices.save('prices.stompcap')")
     last = {"%stomp_unsubscribe", *made}
     for name in [*(name for name in examples if name not in last), "%stomp_unsubscribe"]:
         run_cell(shell, examples[name])
@@ -903,7 +922,7 @@ def test_an_expert_may_have_the_stack_of_all_errors(shell, queue, capsys):
         "max_rows = 0",
         "max_rows = 'many'",
         "max_bytes = -1",
-        "decode = 'xml'",
+        "decode = 'yaml'",
         "timeout = -1",
         "timeout = 'soon'",
         "reconnect = 'maybe'",

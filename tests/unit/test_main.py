@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 import stompy
-from stompy import Receipt
+from stompy import Receipt, capture
 from stompy.__main__ import json_line
 from stompy.broker import Broker
 from tests.certificates import server_certificate, write_files
@@ -252,6 +253,219 @@ def test_send_can_leave_content_length_out(run: Callable[..., tuple[int, str, st
         address = "{}:{}".format(*peer.address)
         assert run("send", "-a", address, "--no-content-length", "/queue/Q", given="x")[0] == 0
     assert "content-length" not in peer.frames[1].headers
+
+
+# -- record and replay ---------------------------------------------------------------------------
+
+
+def recorded(path: Path) -> list[str]:
+    """The bodies in a capture, in order."""
+    return [entry.frame.text for entry in capture.read(path)]
+
+
+def saved(path: Path, *bodies: str, seconds: float = 0, **headers: str) -> Path:
+    """A capture of messages that came so many seconds one after the other."""
+    named = {"destination": "/queue/Q", "message-id": "7", "subscription": "1", **headers}
+    frames = [stompy.STOMPFrame("MESSAGE", named, body) for body in bodies]
+    begin, step = 1_700_000_000_000_000_000, round(seconds * 1e9)
+    capture.save(
+        path, (capture.Entry(begin + n * step, "in", frame) for n, frame in enumerate(frames))
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.stompcap", "x.stompcap.gz"])
+def test_record_writes_messages_with_their_times_and_appends(
+    run: Callable[..., tuple[int, str, str]],
+    client: stompy.STOMPClient,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    path = tmp_path / name
+    for body in "abcde":
+        client.message("/queue/Q", body, n=1)
+    began = time.time_ns()
+    assert run("record", str(path), "/queue/Q", "-n", "2") == (0, "", "")
+    assert run("record", str(path), "/queue/Q", "/queue/R", "-n", "1") == (0, "", "")
+    assert recorded(path) == ["a", "b", "c"]
+    entries = list(capture.read(path))
+    assert {(entry.direction, entry.frame["n"]) for entry in entries} == {("in", "1")}
+    times = [entry.time_ns for entry in entries]
+    assert began < times[0] < times[1] < times[2] < time.time_ns()
+    client.subscribe("/queue/Q")
+    assert [client.recv(TIMEOUT).text for _ in range(2)] == ["d", "e"]
+
+
+def test_record_acknowledges_what_can_be_read(
+    start: Callable[..., Started], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    recording = start("record", str(tmp_path / "x"), "/queue/Q")
+    for count, body in enumerate("abc", 1):
+        client.message("/queue/Q", body)
+        until(lambda n=count: (tmp_path / "x").exists() and len(recorded(tmp_path / "x")) == n)
+    recording.kill()
+    recording.wait(TIMEOUT)
+    assert recorded(tmp_path / "x") == ["a", "b", "c"]
+
+
+@on_posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_record_with_a_goodbye_and_a_whole_file(
+    start: Callable[..., Started], client: stompy.STOMPClient, tmp_path: Path, number: int
+) -> None:
+    path = tmp_path / "x.gz"
+    recording = start("record", str(path), "/queue/Q", "--both")
+    client.message("/queue/Q", "a")
+    until(lambda: path.exists() and "ACK" in [e.frame.Command for e in capture.read(path)])
+    recording.send_signal(number)
+    assert recording.communicate(timeout=TIMEOUT) == ("", "")
+    assert recording.returncode == 128 + number
+    reader = capture.read(path)
+    frames = [(entry.direction, entry.frame.Command) for entry in reader]
+    assert frames == [
+        *(("out", "CONNECT"), ("in", "CONNECTED"), ("out", "SUBSCRIBE")),
+        *(("in", "MESSAGE"), ("out", "ACK"), ("out", "DISCONNECT"), ("in", "RECEIPT")),
+    ]
+    assert not reader.cut_off
+
+
+def test_record_writes_no_passcode(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    with Peer(conversation()) as peer:
+        address = "{}:{}".format(*peer.address)
+        arguments = ("-a", address, "--login", "me", "--passcode-env", "MY_CODE", "--both", "-v")
+        options = ("--wait", "0.1", *arguments)
+        code, _, err = run("record", str(tmp_path / "x"), "/queue/Q", *options, MY_CODE="s3cret")
+    assert code == 1
+    assert ">>> passcode:***\n" in err
+    octets = (tmp_path / "x").read_bytes()
+    assert b"passcode:***" in octets
+    assert b"s3cret" not in octets + err.encode()
+
+
+def test_record_fails_where_it_cannot_write_and_acknowledges_nothing(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    client.message("/queue/Q", "a")
+    (tmp_path / "text").write_text("something else")
+    code, _, err = run("record", str(tmp_path / "text"), "/queue/Q")
+    assert (code, "no capture of STOMP frames" in err) == (1, True)
+    code, _, err = run("record", str(tmp_path / "none" / "x"), "/queue/Q")
+    assert (code, "No such file" in err) == (1, True)
+    if Path("/dev/full").exists():
+        for both in ([], ["--both"]):
+            code, _, err = run("record", "/dev/full", "/queue/Q", *both)
+            assert (code, "No space left" in err) == (1, True)
+    client.subscribe("/queue/Q")
+    assert client.recv(TIMEOUT).text == "a"
+
+
+def test_replay_sends_the_messages_again_to_where_they_came_from(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    bodies = [str(number) for number in range(2500)]
+    path = saved(tmp_path / "x", *bodies, symbol="ABC", **{"content-type": "text/csv"})
+    assert run("replay", str(path)) == (0, "", "")
+    client.subscribe("/queue/Q")
+    frames = [client.recv(TIMEOUT) for _ in bodies]
+    assert [frame.text for frame in frames] == bodies
+    assert {(frame["symbol"], frame["content-type"]) for frame in frames} == {("ABC", "text/csv")}
+    assert frames[0]["message-id"] != "7"
+
+
+def test_replay_can_send_them_elsewhere_and_no_more_than_a_part(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "x", "a", "b", "c", seconds=3600)
+    assert run("replay", str(path), "--to", "/queue/R", "--speed", "max", "-n", "2")[0] == 0
+    client.subscribe("/queue/R")
+    client.subscribe("/queue/Q")
+    client.message("/queue/Q", "last")
+    assert [client.recv(TIMEOUT).text for _ in range(3)] == ["a", "b", "last"]
+
+
+def test_replay_keeps_to_the_times_and_the_speed(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "x", "a", "b", "c", seconds=3)
+    began = time.monotonic()
+    assert run("replay", str(path), "--speed", "10")[0] == 0
+    assert 0.6 <= time.monotonic() - began < TIMEOUT
+    client.subscribe("/queue/Q")
+    assert [client.recv(TIMEOUT).text for _ in range(3)] == ["a", "b", "c"]
+
+
+def test_replay_hears_of_an_error_while_it_waits(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    def refuses(link: Link) -> None:
+        link.accept()
+        link.expect("SEND")
+        link.send(raw("ERROR", "message:not allowed"))
+
+    path = saved(tmp_path / "x", "a", "b", seconds=3600)
+    with Peer(refuses) as peer:
+        code, _, err = run("replay", str(path), "-a", "{}:{}".format(*peer.address))
+    assert (code, "not allowed" in err) == (1, True)
+
+
+def test_replay_can_leave_content_length_out_but_for_a_nul(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "x", "a", "b\0c")
+    with Peer(conversation()) as peer:
+        address = "{}:{}".format(*peer.address)
+        assert run("replay", str(path), "-a", address, "--no-content-length")[0] == 0
+    sent = [frame for frame in peer.frames if frame.command == "SEND"]
+    lengths = [frame.headers.get("content-length") for frame in sent]
+    assert lengths == [None, "3"]
+
+
+def test_replay_sends_what_is_whole_of_a_file_and_says_that_its_end_is_missing(
+    run: Callable[..., tuple[int, str, str]], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "x", "a", "b")
+    path.write_bytes(path.read_bytes()[:-3])
+    code, _, err = run("replay", str(path))
+    assert code == 1
+    assert err == f"stompy: the end of {path} is missing: the 1 messages before it were sent\n"
+    client.subscribe("/queue/Q")
+    assert client.recv(TIMEOUT).text == "a"
+
+
+@on_posix
+def test_an_interrupt_ends_a_replay(
+    start: Callable[..., Started], client: stompy.STOMPClient, tmp_path: Path
+) -> None:
+    replaying = start("replay", str(saved(tmp_path / "x", "a", "b", seconds=3600)))
+    client.subscribe("/queue/Q")
+    assert client.recv(TIMEOUT).text == "a"
+    replaying.send_signal(signal.SIGINT)
+    assert replaying.communicate(timeout=TIMEOUT) == ("", "")
+    assert replaying.returncode == 130
+
+
+@pytest.mark.parametrize("octets", [b"nonsense", b"STOMPCAP 1\nnonsense\n"])
+def test_replay_of_what_is_no_capture_fails(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, octets: bytes
+) -> None:
+    (tmp_path / "x").write_bytes(octets)
+    code, out, err = run("replay", str(tmp_path / "x"))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"stompy: {tmp_path / 'x'}")
+    assert "Traceback" not in err
+    code, _, err = run("replay", str(tmp_path / "none"))
+    assert (code, "No such file" in err) == (1, True)
+
+
+@pytest.mark.parametrize("speed", ["-1", "nan", "fast"])
+def test_replay_with_a_wrong_speed_is_answered_by_the_usage(
+    run: Callable[..., tuple[int, str, str]], speed: str
+) -> None:
+    code, _, err = run("replay", "x", f"--speed={speed}")
+    assert code == 2
+    assert f"{speed!r} is no speed: 1, 10, 0.5, max" in err
 
 
 # -- broker --------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """What the bodies of a table say, one row per record."""
 
+import gzip
 import json
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from stompy import STOMPFrame
 from stompy_jupyter import records as module
 from stompy_jupyter.flatten import flatten, records_of
+from stompy_jupyter.records import to_records
 from stompy_jupyter.table import FrameTable
 
 NOON = 1_772_366_400_000_000_000
@@ -258,3 +262,36 @@ def test_parts_are_joined_so_that_there_are_few(rows, monkeypatch):
         _ = table.records
     assert table.records["n"].tolist() == values
     assert len(table._records._parts) <= 20 + 2 * 600 / rows
+
+
+# -- frames that are in a table already ------------------------------------------------------------
+
+
+def test_frames_of_a_data_frame_have_records():
+    table = table_of([{"n": 1}, {"n": 2}], {"n": 3}, b"\xff")
+    pd.testing.assert_frame_equal(to_records(table.df), table.records)
+
+
+def test_frames_of_a_dataset_have_their_octets_beside():
+    frames = pa.table(
+        {"body": ['{"n": 1}', None], "body_bytes": [None, gzip.compress(b'{"n": 2}')]}
+    )
+    assert to_records(frames).to_dict("list") == {"frame": [0, 1], "n": [1, 2]}
+    for library in (pd, pl):
+        again = pl.from_arrow(frames) if library is pl else frames.to_pandas()
+        assert to_records(again).to_dict("list") == {"frame": [0, 1], "n": [1, 2]}
+
+
+def test_a_content_type_and_a_decoder_count():
+    frames = pd.DataFrame({"body": ["a,b\n1,2\n"], "content_type": ["text/csv"]})
+    assert to_records(frames)["b"].tolist() == [2]
+    assert to_records(frames, lambda rows: rows[0]["a"])["value"].tolist() == [1]
+
+
+def test_no_frames_have_no_records():
+    assert len(to_records(pd.DataFrame({"body": []}, dtype="str"))) == 0
+
+
+def test_without_bodies_there_is_nothing_to_read():
+    with pytest.raises(ValueError, match="there is no column body"):
+        to_records(pd.DataFrame({"text": ["x"]}))

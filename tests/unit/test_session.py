@@ -615,6 +615,17 @@ def test_a_journal_says_what_has_happened_to_a_session(session):
     assert [kind for kind, _ in noted(session)][-1] == "connected"
 
 
+def test_a_journal_says_which_keys_of_records_come_new(session):
+    stream = session.subscribe("/queue/r", name="orders")
+    session.send("/queue/r", str([{"n": 1}] * 100).replace("'", '"'))
+    stream.wait(1)
+    assert len(stream.records) == 100
+    session.send("/queue/r", '{"n": 1, "late": true}')
+    stream.wait(2)
+    assert stream.records["late"].tolist()[-1] is True
+    assert ("records", "orders: late is new, since frame 1") in noted(session)
+
+
 def test_a_journal_says_when_a_connection_was_lost_and_came_back(broker):
     with StompSession(broker.address, reconnect=SOON) as session:
         session.subscribe("/queue/q")

@@ -20,6 +20,7 @@ from tests.unit.waiting import until
 class FakeSession:
     open_transaction = None
     state = "connected"
+    replays = False
 
     def __init__(self) -> None:
         self.unsubscribed: list[FrameStream] = []
@@ -402,6 +403,7 @@ def test_the_numbers_of_a_stream_that_has_received_nothing():
         "callback_errors": 0,
         "waiting": 0,
         "undecoded": 0,
+            "on_disk": 0,
     }
 
 

@@ -678,6 +678,17 @@ def test_a_frame_that_is_made_from_its_row_has_the_octets_that_came(decode, body
     assert rebuilt(frame, decode=decode) == frame
 
 
+def test_all_frames_that_are_kept_are_made_from_their_rows_in_order():
+    table = FrameTable(max_rows=40)
+    for number in range(60):
+        table.append(message(str(number), n=str(number), ack="a"), NOON + number * 1000)
+    frames = table.frames()
+    table.append(message("later"))
+    expected = [(NOON + n * 1000, message(str(n), n=str(n))) for n in range(20, 60)]
+    assert list(frames) == [(received_ns // 1000 * 1000, f) for received_ns, f in expected]
+    assert list(FrameTable().frames()) == []
+
+
 def test_a_frame_that_is_made_from_its_row_has_its_headers_by_their_names():
     names = [
         "destination",
