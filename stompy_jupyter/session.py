@@ -283,7 +283,7 @@ class StompSession(HasTraits):
                 table drops. They are on disk after about a second; what a crash has left in an open
                 file is found by the next that keeps there, or by `stompy_jupyter.keep.recover`. In
                 the client modes a message is acknowledged when it is on disk; the prefetch is
-                8,000 there unless it is given.
+                2,000 there unless it is given.
             rotate: when a file of it is full: a time, a size, or both, e.g. ``"10min,100MB"``; at
                 the end of an hour in any case. The size is that of bodies and headers.
             keep_as: what its rows are.

@@ -24,8 +24,9 @@ from tests.requirements import need
 
 FEW = 20_000
 MANY = 1_000_000
-PORTION = 5_000
-"""So many are sent before the broker has to confirm them."""
+PORTION = 1_000
+"""So many are sent in a transaction: ActiveMQ writes one after the other to disk otherwise, or keeps
+them in memory until there is none."""
 
 PATIENCE = 600.0
 """Seconds within which all messages have to be in the dataset."""
@@ -64,10 +65,11 @@ class Keeping:
     def send(self, count: int) -> None:
         """Have the queue hold so many messages, with their numbers in a header."""
         with stompy.connect(self.server.address, **self.server.arguments) as client:
-            for number in range(count):
-                if number % PORTION == 0:  # one that sends a million at once is thrown out
-                    self._confirmed(client, "")
-                client.message(self.queue, f"order {number}", persistent="true", n=number)
+            for first in range(0, count, PORTION):
+                with client.transaction() as transaction:
+                    for number in range(first, first + PORTION):
+                        body = f"order {number}"
+                        transaction.message(self.queue, body, persistent="true", n=number)
             self._confirmed(client, "")
 
     def _confirmed(self, client: stompy.STOMPClient, text: str) -> None:
