@@ -23,7 +23,7 @@ FLUSH_SECONDS = 1.0
 
 QUIET_SECONDS = 0.02
 """When so long no other has come, frames that are to be acknowledged wait no longer: the broker may
-hold back more for want of an ACK. ActiveMQ does so after 200, whatever the prefetch."""
+hold back more for want of an ACK. ActiveMQ does so after some hundred, whatever the prefetch."""
 
 FLUSH_ROWS = 16_384
 FLUSH_BYTES = 8 * 1024 * 1024

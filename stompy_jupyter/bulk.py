@@ -128,7 +128,7 @@ def _schema_of(types: Mapping[Path, pa.DataType | None]) -> pa.Schema:
             below = place.setdefault(key, {})
             place = below if isinstance(below, dict) else {}
         if path and type is not None and not isinstance(place.get(path[-1]), dict):
-            place[path[-1]] = pa.string() if pa.types.is_large_string(type) else type
+            place[path[-1]] = type
     return pa.schema([(_KEY, pa.list_(_struct_of(tree)))])
 
 
@@ -200,8 +200,6 @@ def _may_be_empty(struct: pa.StructArray) -> bool:
 
 def _exact(column: pa.Array) -> pa.Array | None:
     """A column; None where a float may have been a whole number with more digits in the text."""
-    if pa.types.is_string(column.type):
-        return column.cast(pa.large_string())
     if pa.types.is_floating(column.type):
         large = pc.greater_equal(pc.abs(column), float(MAX_EXACT))
         return None if pc.any(large).as_py() else column

@@ -192,6 +192,8 @@ class SettlingColumn:
                 for kind in _kinds_of(value):
                     self._last[kind] = row + place
             return
+        if pa.types.is_large_string(values.type) and self._ends_in_text(values, row):
+            return
         there = _mask(values.is_valid())
         self._note(_Kind.GAP, row, ~there)
         if pa.types.is_null(values.type) or not there.any():
@@ -203,6 +205,14 @@ class SettlingColumn:
         else:
             self._note(_Kind.NUMBER, row, there)
             self._look_at_numbers(values, row)
+
+    def _ends_in_text(self, texts: pa.Array, row: int) -> bool:
+        """Whether the last value is text and nothing else: then what came before has no say."""
+        last = texts[-1].as_py()
+        if not last or _kind_of_text(last) is not _Kind.TEXT:
+            return False
+        self._last[_Kind.TEXT] = row + len(texts) - 1
+        return True
 
     def _look_at_texts(self, texts: pa.Array, row: int) -> None:
         empty = _mask(pc.equal(texts, ""))
@@ -307,7 +317,9 @@ def _kinds_of_number(number: float) -> list[_Kind | _Unit]:
 
 def _mask(flags: pa.Array) -> np.ndarray:
     """Flags as a NumPy array; those that are null are not set."""
-    mask: np.ndarray = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    if flags.null_count:
+        flags = pc.fill_null(flags, False)
+    mask: np.ndarray = flags.to_numpy(zero_copy_only=False)
     return mask
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 RECORDS = 50
 """Records of a body."""
 
-FRAMES = 4_000
-FEW_FRAMES = 1_000
+FRAMES = 8_000
+FEW_FRAMES = 2_000
 """As many bodies the slower client gets: the ratio is of records per second."""
 
 BLOCK = 200
