@@ -217,8 +217,8 @@ def to_records(frames: Any, decode: str | Callable[[Any], object] = "auto") -> p
 
     Args:
         frames: a row per frame, as a DataFrame of pandas or polars, or an Arrow table, with a
-            column ``body`` of text or octets; perhaps ``body_bytes``, which counts where ``body`` is null, ``content_type``
-            and ``received_at``.
+            column ``body`` of text or octets; perhaps ``body_bytes``, which counts where ``body``
+            is null, ``content_type`` and ``received_at``.
         decode: how bodies are read, as in `FrameTable`.
 
     Returns:
