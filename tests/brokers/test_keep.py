@@ -25,7 +25,7 @@ from tests.requirements import need
 FEW = 20_000
 MANY = 1_000_000
 PORTION = 1_000
-"""So many are sent in a transaction: a million one by one were too much for ActiveMQ's memory."""
+"""So many are sent in a transaction."""
 
 PATIENCE = 600.0
 """Seconds within which all messages have to be in the dataset."""
