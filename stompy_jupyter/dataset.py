@@ -30,7 +30,7 @@ from stompy_jupyter.decode import to_utf8
 from stompy_jupyter.openfile import SUFFIX, RawBatches, release, sync_folder, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 OPEN = ".open"
 """The folder of the open files."""
@@ -168,13 +168,6 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-KEEP_AS: dict[str, Callable[[Iterable[pa.RecordBatch]], tuple[pa.Schema, Iterable[pa.Table]]]] = {
-    "frames": frames
-}
-"""What open files can become. Each takes the batches of a file, which may be gone through more than
-once, and gives the schema of its tables and these."""
-
-
 # -- closing -----------------------------------------------------------------------------------
 
 
@@ -218,10 +211,7 @@ def _target(source: Path, directory: Path, first: datetime.datetime) -> Path:
 
 def _write(batches: RawBatches, partial: Path, target: Path) -> None:
     """Write the file beside, and then put it in its place."""
-    keep_as = KEEP_AS.get(batches.keep_as)
-    if keep_as is None:
-        raise ValueError(f"{batches.path} is kept as {batches.keep_as!r}, which is not known here")
-    schema, tables = keep_as(batches)
+    schema, tables = frames(batches)
     try:
         with partial.open("wb") as file:
             with _writer(file, schema) as writer:

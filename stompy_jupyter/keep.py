@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from stompy import STOMPError
 from stompy_jupyter.amounts import Rotation
 from stompy_jupyter.backlog import HOUR, Backlog, Portion
-from stompy_jupyter.dataset import KEEP_AS, OPEN, Recovered, close, recover
+from stompy_jupyter.dataset import OPEN, Recovered, close, recover
 from stompy_jupyter.openfile import OpenFile, raw_batch
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Keeper:
     Args:
         directory: the dataset; made if it is not there. Others may keep there at the same time.
         rotate: when a file is closed; always at the end of an hour, too.
-        keep_as: what the rows of the files are, see `dataset.KEEP_AS`.
         window: how many frames the broker sends without an ACK; None if it waits for none, 0 if
             it does and how many is not known.
 
@@ -74,7 +73,6 @@ class Keeper:
         error: why no more is kept, if that is so.
 
     Raises:
-        ValueError: there is no such `keep_as`.
         STOMPError: the folder cannot be made, or not be written to.
     """
 
@@ -82,16 +80,12 @@ class Keeper:
         self,
         directory: str | os.PathLike[str],
         rotate: Rotation = Rotation(),  # noqa: B008 - it is frozen
-        keep_as: str = "frames",
         window: int | None = None,
     ) -> None:
-        if keep_as not in KEEP_AS:
-            raise ValueError(f"nothing is kept as {keep_as!r}; there are: {', '.join(KEEP_AS)}")
         self.directory = Path(directory).expanduser().absolute()
         self.error: STOMPError | None = None
         self._folder = _made(self.directory)
         self._rotate = rotate
-        self._keep_as = keep_as
         self._backlog = Backlog(window)
         self._file: OpenFile | None = None
         self._hour = 0  # that of its frames
@@ -224,7 +218,7 @@ class Keeper:
             self._hour = portion.hour
             left = (HOUR - time.time_ns() % HOUR) / 1e9
             self._full_at = time.monotonic() + min(self._rotate.seconds, left)
-            self._file = OpenFile(self._folder, self._keep_as)
+            self._file = OpenFile(self._folder)
         self._file.write(raw_batch(portion.rows), portion.octets)
 
     def _is_full(self) -> bool:

@@ -36,7 +36,8 @@ SCHEMA = pa.schema(
     ]
 )
 
-_KEEP_AS = b"stompy.keep_as"
+_MARK = {b"stompy.open": b"1"}
+"""In the schema of every open file: that it is one, and of which version."""
 
 ROWS = 8192
 OCTETS = 8 * 1024 * 1024
@@ -72,7 +73,6 @@ class OpenFile:
 
     Args:
         folder: where it is made; its name tells it from all others, also on other machines.
-        keep_as: what is to become of it, noted in its schema for whoever finds it.
 
     Attributes:
         path: where it is.
@@ -82,11 +82,11 @@ class OpenFile:
         OSError: it cannot be made.
     """
 
-    def __init__(self, folder: Path, keep_as: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path, self._file = _made(folder)
         self.rows = 0
         self.octets = 0
-        self._schema = SCHEMA.with_metadata({_KEEP_AS: keep_as.encode()})
+        self._schema = SCHEMA.with_metadata(_MARK)
         # The schema is in front of every batch that Arrow gives; in the file it is there once.
         self._head = self._schema.serialize().size
         try:
@@ -194,24 +194,18 @@ class RawBatches:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @property
-    def keep_as(self) -> str:
-        """What is to become of it; empty where a crash has left no schema."""
-        with pa.OSFile(str(self.path)) as file:
-            schema = self._schema(file)
-        return "" if schema is None else schema.metadata[_KEEP_AS].decode()
-
-    def _schema(self, file: pa.NativeFile) -> pa.Schema | None:
+    def _has_schema(self, file: pa.NativeFile) -> bool:
+        """Whether there is more than a crash has left of the schema."""
         try:
             schema = pa.ipc.read_schema(file)
         except (pa.ArrowInvalid, OSError) as error:
             _raise_unless_cut_off(error)
             if file.size() > MAX_SCHEMA:  # there may be something in it
                 raise ValueError(f"{self.path} is no open file of ours") from error
-            return None
-        if schema.names != SCHEMA.names or _KEEP_AS not in (schema.metadata or {}):
-            raise ValueError(f"{self.path} is no open file of ours")
-        return schema
+            return False
+        if not schema.equals(SCHEMA.with_metadata(_MARK), check_metadata=True):
+            raise ValueError(f"{self.path} is no open file of ours, or of another version")
+        return True
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         small: list[pa.RecordBatch] = []  # a slow stream has many of a few rows each
@@ -228,7 +222,7 @@ class RawBatches:
 
     def _as_written(self) -> Iterator[pa.RecordBatch]:
         with pa.OSFile(str(self.path)) as file:
-            if self._schema(file) is None:
+            if not self._has_schema(file):
                 return
             file.seek(0)
             reader = pa.ipc.open_stream(file)

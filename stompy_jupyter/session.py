@@ -264,7 +264,6 @@ class StompSession(HasTraits):
         decode: str | Callable[[Any], object] = "text",
         keep: str | os.PathLike[str] | None = None,
         rotate: str | Iterable[str] | Rotation = Rotation(),  # noqa: B008 - it is frozen
-        keep_as: str = "frames",
         headers: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> FrameStream:
@@ -286,7 +285,6 @@ class StompSession(HasTraits):
                 2,000 there unless it is given.
             rotate: when a file of it is full: a time, a size, or both, e.g. ``"10min,100MB"``; at
                 the end of an hour in any case. The size is that of bodies and headers.
-            keep_as: what its rows are.
             headers: more headers of SUBSCRIBE.
             options: ``prefetch``, ``selector``, ``durable``, see `stompy.STOMPClient.subscribe`.
 
@@ -305,7 +303,7 @@ class StompSession(HasTraits):
             if keep is not None:
                 acks = send_acks and mode is not AckMode.Auto
                 window = _window(asked, reader.client.server) if acks else None
-                keeper = Keeper(keep, full, keep_as, window)
+                keeper = Keeper(keep, full, window)
             inlet = Inlet(reader.client, table, destination, mode, send_acks, asked, keeper)
             replaced = self._streams.get(name)
             durable = options.get("durable") and dialect_of(reader.client.server).durable

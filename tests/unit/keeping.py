@@ -32,12 +32,10 @@ def batch_of(*frames: STOMPFrame, arrival: int = ARRIVAL) -> pa.RecordBatch:
     return raw_batch(rows)
 
 
-def open_file(
-    directory: Path, *batches: Iterable[STOMPFrame], arrival: int = ARRIVAL, keep_as: str = "frames"
-) -> Path:
+def open_file(directory: Path, *batches: Iterable[STOMPFrame], arrival: int = ARRIVAL) -> Path:
     """An open file with these batches, whose writer has gone without closing it."""
     (directory / OPEN).mkdir(parents=True, exist_ok=True)
-    file = OpenFile(directory / OPEN, keep_as)
+    file = OpenFile(directory / OPEN)
     for frames in batches:
         file.write(batch_of(*frames, arrival=arrival), 1)
     file.release()

@@ -393,8 +393,6 @@ def test_a_folder_without_permission_is_told(tmp_path, monkeypatch):
 
 
 def test_what_is_not_known_is_refused(session, tmp_path):
-    with pytest.raises(ValueError, match="nothing is kept as 'bars'; there are: frames"):
-        session.subscribe("/queue/q", keep=tmp_path, keep_as="bars")
     with pytest.raises(ValueError, match="is none of both"):
         session.subscribe("/queue/q", keep=tmp_path, rotate="often")
 

@@ -20,7 +20,7 @@ def bodies(path):
 
 
 def test_frames_are_in_it_as_they_came(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     file.write(batch_of(message(b"\xff\0", {"z": "1", "a": "ü\n", "": ""})), 10)
     file.write(batch_of(message("b"), message("c", {"a": "2"})), 20)
     rows = raw_rows(file.path)
@@ -29,7 +29,6 @@ def test_frames_are_in_it_as_they_came(tmp_path):
     assert [row["body"] for row in rows] == [b"\xff\0", b"b", b"c"]
     assert rows[0]["received_at"].timestamp() == pytest.approx(ARRIVAL / 1e9, abs=1e-6)
     assert (file.rows, file.octets) == (3, 30)
-    assert RawBatches(file.path).keep_as == "frames"
     file.release()
 
 
@@ -37,7 +36,7 @@ def test_what_was_written_is_on_disk_when_write_returns(tmp_path, monkeypatch):
     synced = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda number: (synced.append(number), fsync(number)))
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     before = len(synced)
     file.write(batch_of(message("a")), 1)
     assert len(synced) == before + 1
@@ -46,7 +45,7 @@ def test_what_was_written_is_on_disk_when_write_returns(tmp_path, monkeypatch):
 
 
 def test_wherever_it_was_cut_off_all_whole_batches_are_read(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     ends = [file.path.stat().st_size]
     for number in range(3):
         file.write(batch_of(*[message(str(number))] * 20), 1)
@@ -62,7 +61,7 @@ def test_wherever_it_was_cut_off_all_whole_batches_are_read(tmp_path):
 
 
 def test_garbage_at_its_end_is_not_read(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     file.write(batch_of(message("a")), 1)
     file.release()
     whole = file.path.read_bytes()
@@ -72,7 +71,7 @@ def test_garbage_at_its_end_is_not_read(tmp_path):
 
 
 def test_small_batches_are_read_as_larger_ones(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     for number in range(50):
         file.write(batch_of(message(str(number))), 1)
     file.release()
@@ -94,7 +93,7 @@ def test_what_the_operating_system_refuses_is_no_end_of_the_file(tmp_path):
 
 
 def test_two_have_different_names(tmp_path):
-    files = [OpenFile(tmp_path, "frames") for _ in range(20)]
+    files = [OpenFile(tmp_path) for _ in range(20)]
     assert len({file.path.name for file in files}) == 20
     for file in files:
         file.release()
@@ -104,7 +103,7 @@ def test_two_have_different_names(tmp_path):
 
 
 def test_nobody_takes_it_while_it_is_written(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     assert taken(file.path) is None
     file.release()
     file.release()
@@ -115,7 +114,7 @@ def test_nobody_takes_it_while_it_is_written(tmp_path):
 
 
 def test_it_can_be_taken_though_a_child_process_has_a_copy_of_it(tmp_path):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     copy = os.dup(file._file.fileno())
     file.release()
     found = taken(file.path)
@@ -129,7 +128,7 @@ def test_a_file_that_has_gone_is_not_taken(tmp_path):
 
 
 def test_a_file_that_another_has_closed_meanwhile_is_not_taken(tmp_path, monkeypatch):
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     file.release()
     flock = fcntl.flock
 
@@ -152,7 +151,7 @@ def test_a_new_file_that_others_took_for_a_dead_writers_is_left_to_them(tmp_path
         flock(locked, how)
 
     monkeypatch.setattr(openfile.fcntl, "flock", late)
-    file = OpenFile(tmp_path, "frames")
+    file = OpenFile(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [file.path.name]
     assert file.path != gone[0]
     file.release()
