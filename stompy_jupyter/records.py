@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from stompy_jupyter.batch import DECODE_ERROR, MEMORY
 from stompy_jupyter.bodies import BodyReader
-from stompy_jupyter.columns import NAT, Growing, errors_as_text, objects, plain, times_in
+from stompy_jupyter.columns import errors_as_text, objects
 from stompy_jupyter.decode import Decoder
 from stompy_jupyter.flatten import Paths, name_of, names_of
+from stompy_jupyter.growing import NAT, Growing, plain, times_in
 from stompy_jupyter.settle import SettlingColumn, as_objects
 
 if TYPE_CHECKING:

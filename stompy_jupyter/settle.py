@@ -19,18 +19,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stompy_jupyter.columns import INTEGER, NAT, NUMBER, TEXT, Growing, nullable, plain, times_in
+from stompy_jupyter.growing import NAT, TEXT, Growing, nullable, plain, times_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Values: TypeAlias = pa.Array | np.ndarray
     """Arrow's null, int64, double, bool or large_string; or objects, None for a gap."""
 
     Part: TypeAlias = tuple[int, int, Values | None]
 
-_NUMERIC = re.compile(f"{NUMBER}|{INTEGER}")
-_INTEGER = re.compile(INTEGER)
+# Only what is written in the one canonical way, and loses no digit, is taken for a number.
+_NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"
+_INTEGER = r"^(0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})$"  # fits into 64 bits
+_IS_NUMERIC = re.compile(f"{_NUMBER}|{_INTEGER}")
+_IS_INTEGER = re.compile(_INTEGER)
 _BOOLS = ("true", "false", "True", "False")
 _ISO = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -43,27 +46,7 @@ _MAX_LONG = 10**15
 """Whole numbers below that lose no digit as a float."""
 
 _MOST = 9 * 10**18 - 1
-"""Text is a whole number up to that, see `INTEGER`."""
-
-_TIME_NAME = re.compile(r"(^|[^a-z])(time|timestamp|date|datetime|ts|expires|at)$")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-class _Unit(enum.Enum):
-    """How an epoch time may be counted: numbers from 2001 to 2100 tell which it is."""
-
-    S = 1
-    MS = 1_000
-    US = 1_000_000
-    NS = 1_000_000_000
-
-    @property
-    def least(self) -> int:
-        return 1_000_000_000 * self.value
-
-    @property
-    def most(self) -> int:
-        return 4_102_444_800 * self.value
+"""Text is a whole number up to that, see `_INTEGER`."""
 
 
 class _Kind(enum.Enum):
@@ -91,21 +74,70 @@ _GAPS = {_Kind.GAP, _Kind.EMPTY}
 _ISO_KINDS = ((_Kind.ISO, re.compile(_ISO_PLAIN)), (_Kind.ISO_ZONE, re.compile(_ISO_ZONE)))
 
 
-def may_be_time(name: str) -> bool:
-    """Whether a column of that name may hold epoch times.
+class Unit(enum.Enum):
+    """How an epoch time may be counted."""
+
+    S = 1
+    MS = 1_000
+    US = 1_000_000
+    NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What values may be taken for.
+
+    Attributes:
+        texts: the kinds of text that are more than text.
+        may_be_time: whether a column of a name may hold epoch times.
+        times: by units, between which numbers an epoch time lies; the numbers tell the unit.
+        empty_is_gap: whether empty text is a gap among numbers, times and truth.
+    """
+
+    texts: frozenset[_Kind]
+    may_be_time: Callable[[str], bool]
+    times: Mapping[Unit, tuple[int, int]]
+    empty_is_gap: bool
+
+
+_TIME_NAME = re.compile(r"(^|[^a-z])(time|timestamp|date|datetime|ts|expires|at)$")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def says_time(name: str) -> bool:
+    """Whether the name of a key says that it is a time.
 
     Example:
-        >>> [may_be_time(name) for name in ("event.timestamp", "createdAt", "dep_time", "price")]
+        >>> [says_time(name) for name in ("event.timestamp", "createdAt", "dep_time", "price")]
         [True, True, True, False]
     """
     return bool(_TIME_NAME.search(_CAMEL.sub("_", name).lower()))
+
+
+RECORDS = Rules(
+    frozenset(_TEXTS - {_Kind.TEXT}),
+    says_time,
+    # From September 2001 to the end of 2099.
+    {unit: (1_000_000_000 * unit.value, 4_102_444_800 * unit.value) for unit in Unit},
+    empty_is_gap=True,
+)
+"""The values of bodies: many feeds write all of them as text."""
+
+HEADERS = Rules(
+    frozenset({_Kind.NUMBER_TEXT}),
+    lambda name: name == "expires" or name.lower().endswith("timestamp"),
+    {Unit.MS: (100_000_000_000, 32_503_680_000_000)},  # from March 1973 to the year 3000
+    empty_is_gap=False,
+)
+"""The values of headers, which are text; a time is in milliseconds where brokers set it."""
 
 
 class SettlingColumn:
     """The values of one path, as what all of them are: numbers, times, truth, text or objects.
 
     Args:
-        name: numbers are times only where it says so, see `may_be_time`.
+        name: what the column is called; numbers are times only where it says so.
+        rules: what values may be taken for.
 
     Example:
         >>> column = SettlingColumn("n")
@@ -114,9 +146,10 @@ class SettlingColumn:
         [1, <NA>, 3]
     """
 
-    def __init__(self, name: str) -> None:
-        self._may_be_time = may_be_time(name)
-        self._last: dict[_Kind | _Unit, int] = dict.fromkeys([*_Kind, *_Unit], -1)
+    def __init__(self, name: str, rules: Rules = RECORDS) -> None:
+        self._rules = rules
+        self._units = rules.times if rules.may_be_time(name) else {}
+        self._last: dict[_Kind | Unit, int] = dict.fromkeys([*_Kind, *Unit], -1)
         self._seen = 0  # rows before this one have been looked at
         self._type: _Type | None = None
         self._values: Growing | None = None
@@ -172,15 +205,15 @@ class SettlingColumn:
             return _iso(_Kind.ISO_ZONE in what)
         return _OBJECTS if native else None
 
-    def _number(self, has: set[_Kind | _Unit]) -> _Type:
+    def _number(self, has: set[_Kind | Unit]) -> _Type:
         fraction = _Kind.FRACTION in has
-        if self._may_be_time:
-            for unit in (_Unit.S,) if fraction else _Unit:
-                if unit not in has:  # noted are rows that are no time in that unit
-                    return _epoch(unit, fraction)
+        for unit in self._units:
+            # Noted are rows that are no time in that unit; only seconds have fractions.
+            if unit not in has and (unit is Unit.S or not fraction):
+                return _epoch(unit, fraction)
         return _FLOATS if fraction else _whole(bool(has & _GAPS))
 
-    def _note(self, kind: _Kind | _Unit, row: int, mask: np.ndarray) -> None:
+    def _note(self, kind: _Kind | Unit, row: int, mask: np.ndarray) -> None:
         found = np.flatnonzero(mask)
         if len(found):
             self._last[kind] = row + int(found[-1])
@@ -189,8 +222,7 @@ class SettlingColumn:
         """Note the kinds of some values, the first of which is that of `row`."""
         if isinstance(values, np.ndarray):
             for place, value in enumerate(values):
-                for kind in _kinds_of(value):
-                    self._last[kind] = row + place
+                self._last |= dict.fromkeys(self._kinds_of(value), row + place)
             return
         if pa.types.is_large_string(values.type) and self._ends_in_text(values, row):
             return
@@ -209,25 +241,27 @@ class SettlingColumn:
     def _ends_in_text(self, texts: pa.Array, row: int) -> bool:
         """Whether the last value is text and nothing else: then what came before has no say."""
         last = texts[-1].as_py()
-        if not last or _kind_of_text(last) is not _Kind.TEXT:
+        if last is None or self._kind_of_text(last) is not _Kind.TEXT:
             return False
         self._last[_Kind.TEXT] = row + len(texts) - 1
         return True
 
     def _look_at_texts(self, texts: pa.Array, row: int) -> None:
-        empty = _mask(pc.equal(texts, ""))
-        self._note(_Kind.EMPTY, row, empty)
-        rest = _mask(texts.is_valid()) & ~empty
+        rest = _mask(texts.is_valid())
+        if self._rules.empty_is_gap:
+            empty = _mask(pc.equal(texts, ""))
+            self._note(_Kind.EMPTY, row, empty)
+            rest &= ~empty
+            texts = _without(texts, empty)
         there = np.flatnonzero(rest)
         if not len(there):
             return
         newest = int(there[-1])
-        kind = _kind_of_text(texts[newest].as_py())
+        kind = self._kind_of_text(texts[newest].as_py())
         if kind is _Kind.TEXT:
             self._last[kind] = row + newest  # what came before has no say
             return
-        texts = _without(texts, empty)
-        for each in (kind, *(_TEXTS - {kind, _Kind.TEXT})):
+        for each in (kind, *(self._rules.texts - {kind})):
             if rest.any():
                 rest &= ~self._look_for(each, texts, row)
         self._note(_Kind.TEXT, row, rest)
@@ -248,8 +282,8 @@ class SettlingColumn:
         if whole is not None:  # all of them, which is the rule
             self._look_at_numbers(whole, row)
             return _mask(texts.is_valid())
-        integers = _mask(pc.match_substring_regex(texts, INTEGER))
-        fractions = _mask(pc.match_substring_regex(texts, NUMBER)) & ~integers
+        integers = _mask(pc.match_substring_regex(texts, _INTEGER))
+        fractions = _mask(pc.match_substring_regex(texts, _NUMBER)) & ~integers
         self._look_at_numbers(_without(texts, ~integers).cast(pa.int64()), row)
         self._look_at_numbers(_without(texts, ~fractions).cast(pa.float64()), row)
         numbers: np.ndarray = integers | fractions
@@ -261,9 +295,39 @@ class SettlingColumn:
             self._note(_Kind.FRACTION, row, _mask(numbers.is_valid()))
         else:
             self._note(_Kind.LONG, row, _outside(numbers, 1 - _MAX_LONG, _MAX_LONG - 1))
-        if self._may_be_time:
-            for unit in _Unit:
-                self._note(unit, row, _outside(numbers, unit.least, unit.most))
+        for unit, (least, most) in self._units.items():
+            self._note(unit, row, _outside(numbers, least, most))
+
+    # -- one value ---------------------------------------------------------------------------
+
+    def _kind_of_text(self, text: str) -> _Kind:
+        kind = _kind_of_text(text)
+        if kind is _Kind.EMPTY:
+            return kind if self._rules.empty_is_gap else _Kind.TEXT
+        return kind if kind in self._rules.texts else _Kind.TEXT
+
+    def _kinds_of(self, value: object) -> list[_Kind | Unit]:
+        """The kinds of a single value, for columns that have all kinds of them."""
+        if value is None:
+            return [_Kind.GAP]
+        if isinstance(value, str):
+            kind = self._kind_of_text(value)
+            if kind is not _Kind.NUMBER_TEXT:
+                return [kind]
+            number = int(value) if _IS_INTEGER.fullmatch(value) else float(value)
+            return [kind, *self._kinds_of_number(number)]
+        if isinstance(value, bool):
+            return [_Kind.BOOL]
+        if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
+            return [_Kind.NUMBER, *self._kinds_of_number(value)]
+        return [_Kind.OTHER]
+
+    def _kinds_of_number(self, number: float) -> list[_Kind | Unit]:
+        units = self._units.items()
+        kinds: list[_Kind | Unit] = [u for u, (least, most) in units if not least <= number <= most]
+        if not isinstance(number, int):
+            return [*kinds, _Kind.FRACTION]
+        return [*kinds, _Kind.LONG] if abs(number) >= _MAX_LONG else kinds
 
 
 def _from(parts: Sequence[Part], first: int, end: int) -> Iterator[tuple[int, Values]]:
@@ -282,7 +346,9 @@ def _from(parts: Sequence[Part], first: int, end: int) -> Iterator[tuple[int, Va
 
 
 def _kind_of_text(text: str) -> _Kind:
-    if _NUMERIC.fullmatch(text):
+    if not text:
+        return _Kind.EMPTY
+    if _IS_NUMERIC.fullmatch(text):
         return _Kind.NUMBER_TEXT
     if text in _BOOLS:
         return _Kind.BOOL_TEXT
@@ -290,29 +356,6 @@ def _kind_of_text(text: str) -> _Kind:
         if pattern.fullmatch(text) and _is_time(pa.array([text]), kind is _Kind.ISO_ZONE):
             return kind
     return _Kind.TEXT
-
-
-def _kinds_of(value: object) -> list[_Kind | _Unit]:
-    """The kinds of a single value, for columns that have all kinds of them."""
-    if value is None:
-        return [_Kind.GAP]
-    if isinstance(value, str):
-        kind = _kind_of_text(value) if value else _Kind.EMPTY
-        if kind is not _Kind.NUMBER_TEXT:
-            return [kind]
-        return [kind, *_kinds_of_number(int(value) if _INTEGER.fullmatch(value) else float(value))]
-    if isinstance(value, bool):
-        return [_Kind.BOOL]
-    if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
-        return [_Kind.NUMBER, *_kinds_of_number(value)]
-    return [_Kind.OTHER]
-
-
-def _kinds_of_number(number: float) -> list[_Kind | _Unit]:
-    kinds: list[_Kind | _Unit] = [u for u in _Unit if not u.least <= number <= u.most]
-    if not isinstance(number, int):
-        return [*kinds, _Kind.FRACTION]
-    return [*kinds, _Kind.LONG] if abs(number) >= _MAX_LONG else kinds
 
 
 def _mask(flags: pa.Array) -> np.ndarray:
@@ -472,7 +515,7 @@ def _iso(zone: bool) -> _Type:
 
 
 @functools.cache
-def _epoch(unit: _Unit, fraction: bool) -> _Type:
+def _epoch(unit: Unit, fraction: bool) -> _Type:
     if fraction:
         return _Type(("int64",), _fractional_seconds, times_in("us", "UTC"))
     return _Type(("int64", "bool"), _integers, times_in(unit.name.lower(), "UTC"))

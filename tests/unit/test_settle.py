@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stompy_jupyter.bodies import as_column
-from stompy_jupyter.settle import SettlingColumn, as_text, may_be_time
+from stompy_jupyter.settle import HEADERS, SettlingColumn, as_text, says_time
 
 NOON = pd.Timestamp("2026-03-01T12:00:00Z")
 
@@ -142,12 +142,12 @@ def test_a_number_that_is_no_time_of_this_century_makes_all_of_them_numbers(othe
     ],
 )
 def test_names_that_say_time(name):
-    assert may_be_time(name)
+    assert says_time(name)
 
 
 @pytest.mark.parametrize("name", ["times", "at_risk", "format", "rate", "update", "flat", "costs"])
 def test_names_that_do_not(name):
-    assert not may_be_time(name)
+    assert not says_time(name)
 
 
 MIXED = st.lists(
@@ -235,3 +235,13 @@ def test_values_as_text():
         "[1, true]",
         None,
     ]
+
+
+# -- headers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "true", "2026-03-01T12:00:00Z"])
+def test_the_text_of_headers_is_a_number_or_text(text):
+    column = SettlingColumn("h", HEADERS)
+    series = column.series([(0, 2, pa.array([text, "1"], pa.large_string()))], 0, 2)
+    assert series.tolist() == [text, "1"]
