@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,17 @@ from tests.brokers.servers import (
 )
 from tests.certificates import server_certificate, write_files
 from tests.requirements import need
+
+REAL = {"rabbitmq": (missing_rabbitmq, rabbitmq), "activemq": (missing_activemq, activemq)}
+
+
+@pytest.fixture(params=REAL)
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """Each real broker in turn, for one test alone, which may kill it."""
+    missing, run = REAL[request.param]
+    need(missing())
+    with run(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")

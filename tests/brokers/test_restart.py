@@ -12,7 +12,6 @@ import contextlib
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -29,15 +28,10 @@ from stompy import (
 from stompy.broker import Broker
 from tests.brokers.servers import (
     Server,
-    activemq,
-    missing_activemq,
-    missing_rabbitmq,
-    rabbitmq,
 )
 from tests.brokers.tap import Tap
 from tests.brokers.test_client import subscribe
 from tests.processes import free_port
-from tests.requirements import need
 from tests.unit.peer import Background
 
 MESSAGES = 10_000
@@ -230,18 +224,6 @@ def declare(server: Server, queue: str) -> None:
 def restart(server: Server) -> None:
     server.kill()
     server.start()
-
-
-REAL = {"rabbitmq": (missing_rabbitmq, rabbitmq), "activemq": (missing_activemq, activemq)}
-
-
-@pytest.fixture(params=REAL)
-def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """Each real broker in turn, for one test alone, which may kill it."""
-    missing, run = REAL[request.param]
-    need(missing())
-    with run(tmp_path) as server:
-        yield server
 
 
 def test_none_of_10_000_messages_is_lost_when_the_broker_is_killed_and_started_again(

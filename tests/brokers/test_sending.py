@@ -1,8 +1,5 @@
 """A DataFrame through each broker: all rows arrive, also when the broker is killed meanwhile."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -11,8 +8,7 @@ from stompy import ReconnectPolicy, STOMPFrame
 from stompy_jupyter import StompSession
 from stompy_jupyter.sending import SendFrameError
 from tests.brokers.servers import Server
-from tests.brokers.test_restart import REAL, declare, restart
-from tests.requirements import need
+from tests.brokers.test_restart import declare, restart
 from tests.unit.peer import Background
 from tests.unit.waiting import until
 
@@ -25,15 +21,6 @@ SOON = ReconnectPolicy(first=0.05, cap=0.2)
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(f"{request.param}_server")
     return found
-
-
-@pytest.fixture(params=REAL)
-def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """Each real broker in turn, for one test alone, which may kill it."""
-    missing, run = REAL[request.param]
-    need(missing())
-    with run(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture
