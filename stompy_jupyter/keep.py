@@ -177,7 +177,7 @@ class Keeper:
             self._keep()
         except STOMPError as error:
             self._fail(error)
-        except Exception as error:  # of the disk, of Arrow, of what a file is kept as
+        except Exception as error:  # of the disk, or of Arrow
             if not isinstance(error, OSError):
                 _log.exception("keeping in %s failed", self.directory)
             self._fail(_explained(error, self))
