@@ -77,3 +77,22 @@ def test_the_quickstart_shows_what_it_promises(executed: Notebook) -> None:
     assert before == 301
     assert before < during < after == 401
     assert any("image/png" in output.get("data", {}) for output in shown["%matplotlib inline"])
+
+
+@pytest.mark.parametrize("executed", NOTEBOOKS[-1:], ids=lambda path: path.stem, indirect=True)
+def test_the_rail_feed_gives_one_answer_whatever_asks(executed: Notebook) -> None:
+    shown = outputs(executed)
+
+    def lines(first: str) -> list[list[str]]:
+        text = shown[first][-1].data["text/plain"]
+        return [line.split() for line in text.splitlines() if line[-1:].isdigit()]
+
+    assert "rows=294, files=1," in shown["feed.join()"][-1].data["text/plain"]
+    duckdb = [(int(count), float(mean)) for _, _, count, mean in lines("import duckdb")]
+    pandas = [(int(row[-4]), float(row[-3])) for row in lines("import pandas as pd")]
+    assert duckdb == pandas
+    assert len(pandas) == 4
+    received = sum(int(row[-2]) for row in lines("with StompSession() as feed:"))
+    assert received == 400
+    assert len(lines("def late(frames):")) == 4
+    assert any("image/png" in output.get("data", {}) for output in shown["import asyncio"])
