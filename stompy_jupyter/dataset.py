@@ -44,6 +44,7 @@ FIXED = pa.schema(
         ("received_at", pa.timestamp("us", tz="UTC")),
         ("destination", pa.string()),
         ("message_id", pa.string()),
+        ("redelivered", pa.string()),
         ("content_type", pa.string()),
         ("size", pa.int64()),
         ("body", pa.string()),
@@ -52,6 +53,10 @@ FIXED = pa.schema(
 )
 """The columns that every file has; one of text follows for each further header, then
 `MORE_HEADERS`."""
+
+_NAMED: Mapping[str, str | None] = {**USUAL, "redelivered": "redelivered"}
+"""The columns of headers among these. What was redelivered has one in every file: some brokers set
+that header only then, and the files of a stream are to be alike."""
 
 _TAKEN = frozenset([*FIXED.names, MORE_HEADERS, "date", "hour"])
 """What no header's column is called; the last two are names of folders."""
@@ -72,9 +77,9 @@ def columns_of(headers: Iterable[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     taken: set[str] = set()
     for header in headers:
-        if header in USUAL:
-            if (usual := USUAL[header]) is not None:
-                named[header] = usual
+        if header in _NAMED:
+            if (column := _NAMED[header]) is not None:
+                named[header] = column
             continue
         lower = header.lower()
         reserved = not header or lower in _TAKEN or lower.startswith("header_")
@@ -131,7 +136,7 @@ def _by_header(headers: pa.MapArray, columns: Mapping[str, str]) -> dict[str, pa
             places[rows[entries]] = entries
             taken = pa.array(places, mask=places < 0)
             made[columns[name]] = pc.take(headers.items, taken)
-        elif name not in USUAL:
+        elif name not in _NAMED:
             for entry in entries.tolist():
                 more[int(rows[entry])][name] = headers.items[entry].as_py()
     if more:

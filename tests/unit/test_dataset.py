@@ -262,3 +262,10 @@ def test_pyarrow_opens_it_as_it_is(evolved):
     found = pa.dataset.dataset(evolved, partitioning="hive").to_table(["body", "hour"])
     assert found.sort_by("hour").to_pylist()[-1] == {"body": None, "hour": 23}
     assert len(rows_of(evolved)) == 3
+
+
+def test_files_are_alike_whether_or_not_messages_were_redelivered(tmp_path):
+    close(open_file(tmp_path, [message("a")]), tmp_path)
+    close(open_file(tmp_path, [message("b", {"redelivered": "true"})]), tmp_path)
+    found = pl.scan_parquet(tmp_path).select("body", "redelivered").collect()
+    assert sorted(found.rows()) == [("a", None), ("b", "true")]
