@@ -92,7 +92,7 @@ def test_the_rail_feed_gives_one_answer_whatever_asks(executed: Notebook) -> Non
     pandas = [(int(row[-4]), float(row[-3])) for row in lines("import pandas as pd")]
     assert duckdb == pandas
     assert len(pandas) == 4
-    received = sum(int(row[-2]) for row in lines("with StompSession() as feed:"))
+    received = sum(int(row[-2]) for row in lines("consumers = consume("))
     assert received == 400
     assert len(lines("def late(frames):")) == 4
     assert any("image/png" in output.get("data", {}) for output in shown["import asyncio"])
