@@ -5,9 +5,10 @@ Run by hand, from the root of the repository; it takes about a minute:
     pip install -r tests/bench/requirements.txt
     python -m tests.bench.records
 
-Bodies are JSON arrays of 50 records, of two shapes: train movements as the public feed has them
-(two objects a record, 35 values, nearly all text), and readings (six plain values). A process
-of its own sends them; what it costs is counted for nobody. Each client is measured in a process of
+Bodies are JSON arrays of 50 records, of three shapes: train movements and steps of trains between
+signals as the public feeds have them (objects in objects, 35 values and 6, nearly all of them
+text), and readings (six plain values, nothing nested). A process of its own sends them; what it
+costs is counted for nobody. Each client is measured in a process of
 its own, three times, and the best run counts. The usual way: a stomp.py listener, `json.loads`, a
 list of dicts, and `pd.json_normalize` at the end.
 """
@@ -95,6 +96,20 @@ def movement(n: int) -> Mapping[str, object]:
     }
 
 
+def step(n: int) -> Mapping[str, object]:
+    """A step of a train from signal to signal, in the shape of the public feed."""
+    return {
+        "CA_MSG": {
+            "time": str(1_772_366_400_000 + 1000 * n),
+            "area_id": ("SK", "WY", "D3")[n % 3],
+            "msg_type": "CA",
+            "from": f"{n % 10_000:04}",
+            "to": f"{(n + 2) % 10_000:04}",
+            "descr": f"{n % 9}F{n % 90:02}",
+        }
+    }
+
+
 def reading(n: int) -> Mapping[str, object]:
     """What an instrument may send."""
     return {
@@ -109,6 +124,7 @@ def reading(n: int) -> Mapping[str, object]:
 
 SHAPES: Mapping[str, Callable[[int], Mapping[str, object]]] = {
     "movements": movement,
+    "steps": step,
     "readings": reading,
 }
 
