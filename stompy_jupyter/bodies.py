@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stompy_jupyter.bulk import MAX_EXACT, MAX_FIELDS, BulkReader, Fragment
-from stompy_jupyter.decode import as_text, is_packed, may_be_json, to_utf8, unpacked
+from stompy_jupyter.decode import as_text, is_packed, may_be_json, sayable, to_utf8, unpacked
 from stompy_jupyter.flatten import flatten, name_of, records_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,5 @@ def _is_exact(value: object) -> bool:
 
 
 def _sayable(value: object) -> object:
-    """A value; text with halves of surrogate pairs has escapes in their place."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
+    """A value; text as UTF-8 can say it."""
+    return sayable(value) if isinstance(value, str) else value

@@ -175,7 +175,9 @@ def _fragment(lists: pa.ListArray) -> Fragment | None:
     columns = dict(_flat((), records))
     if any(column is None for column in columns.values()):
         return None
-    return Fragment(np.diff(lists.offsets.to_numpy()), columns)
+    # Shapes may have a thousand columns, most of which are empty here and would take room.
+    filled = {path: v for path, v in columns.items() if v is not None and v.null_count < len(v)}
+    return Fragment(np.diff(lists.offsets.to_numpy()), filled)
 
 
 def _flat(above: Path, struct: pa.StructArray) -> Iterator[tuple[Path, pa.Array | None]]:

@@ -46,8 +46,8 @@ class Columns:
     def nbytes(self) -> int:
         """Bytes of the buffers; not of decoded bodies."""
         headers = sum(column.nbytes for column in self._headers.values())
-        bodies = self._bodies.nbytes if self._bodies else 0
-        return self._arrivals.nbytes + self._sizes.nbytes + bodies + headers
+        growing = (self._arrivals, self._sizes, self._bodies)
+        return headers + sum(each.nbytes for each in growing if each)
 
     def to_pandas(self, table: pa.Table, first: int) -> pd.DataFrame:
         """A DataFrame of all rows that are kept, from number `first` on."""

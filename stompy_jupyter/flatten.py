@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from stompy_jupyter.decode import sayable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -44,7 +46,7 @@ def flatten(record: object) -> dict[Path, object]:
     while open_:
         above, items = open_[-1]
         for key, value in items:
-            path = (*above, str(key))
+            path = (*above, sayable(str(key)))
             if isinstance(value, dict) and value:
                 if len(path) == MAX_DEPTH:
                     raise ValueError(f"objects that are nested more than {MAX_DEPTH} deep")

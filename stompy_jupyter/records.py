@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from stompy_jupyter.batch import DECODE_ERROR, MEMORY
 from stompy_jupyter.bodies import BodyReader
 from stompy_jupyter.columns import errors_as_text, objects
-from stompy_jupyter.decode import Decoder
+from stompy_jupyter.decode import Decoder, as_of_utf8, is_packed
 from stompy_jupyter.flatten import Paths, name_of, names_of
 from stompy_jupyter.growing import NAT, Growing, plain, times_in
 from stompy_jupyter.settle import SettlingColumn, as_objects
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from stompy_jupyter.settle import Values
 
 _BESIDE = {"content_type": pa.large_string(), "received_at": pa.timestamp("us", "UTC")}
+
+_OCTETS = {pa.binary(), pa.large_binary(), pa.binary_view()}
 
 OWN = ("frame", "received_at", DECODE_ERROR)
 """Names of columns that are no record's."""
@@ -78,6 +80,7 @@ class Records:
 
     Args:
         decoder: what reads the bodies; as "auto" where it is for text or octets.
+        in_utf8: whether bodies have been brought into UTF-8, so far as they are text.
 
     Attributes:
         next_frame: the number of the frame that is to be added next.
@@ -89,10 +92,11 @@ class Records:
         >>> records.to_pandas(0)
     """
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, in_utf8: bool = False) -> None:
         is_for_records = decoder.name not in ("text", "bytes")
         self.next_frame = 0
         self.errors: dict[int, str] = {}
+        self._in_utf8 = in_utf8
         self._reader = BodyReader(decoder if is_for_records else Decoder("auto"))
         self._paths = Paths()
         self._keys: dict[Path, _Key] = {}
@@ -106,8 +110,10 @@ class Records:
     @property
     def nbytes(self) -> int:
         """About how many bytes the records take, without objects."""
-        parts = sum(values.nbytes for part in self._parts for values in part.columns.values())
-        columns = sum(key.column.nbytes for key in self._keys.values())
+        # Of copies: another thread may be at work on them.
+        kept, keys = list(self._parts), list(self._keys.values())
+        parts = sum(values.nbytes for part in kept for values in part.columns.values())
+        columns = sum(key.column.nbytes for key in keys)
         return parts + columns + self._frames.nbytes + self._arrivals.nbytes
 
     def news(self) -> list[str]:
@@ -122,6 +128,11 @@ class Records:
         for batch in batches:
             bodies = _views(batch.column("body"))
             kinds: list[str | None] = objects(batch.column("content_type")).tolist()
+            if self._in_utf8:  # but for what is packed
+                known = {kind: as_of_utf8(kind) for kind in set(kinds)}
+                if any(kind != utf8 for kind, utf8 in known.items()):
+                    pairs = zip(kinds, bodies, strict=True)
+                    kinds = [kind if is_packed(body) else known[kind] for kind, body in pairs]
             arrivals = batch.column("received_at").cast(pa.int64()).fill_null(NAT).to_numpy()
             for start, end in _chunks(bodies):
                 read = self._reader.read(first + start, bodies[start:end], kinds[start:end])
@@ -252,7 +263,8 @@ def to_records(frames: Any, decode: str | Callable[[Any], object] = "auto") -> p
             },
         }
     )
-    records = Records(Decoder(decode))
+    # Where it is text, that has been made of what came.
+    records = Records(Decoder(decode), in_utf8=columns["body"].type not in _OCTETS)
     records.add(0, table.combine_chunks().to_batches())
     df = records.to_pandas()
     return df if "received_at" in columns else df.drop(columns="received_at")
@@ -263,7 +275,7 @@ def _views(bodies: pa.Array) -> list[memoryview]:
     _, places, data = bodies.buffers()
     start, end = bodies.offset, bodies.offset + len(bodies) + 1
     edges = np.frombuffer(places, np.int64)[start:end].tolist()
-    octets = memoryview(data or b"")
+    octets = memoryview(data or b"").cast("B")  # Arrow's are signed
     return [octets[first:last] for first, last in itertools.pairwise(edges)]
 
 

@@ -157,7 +157,8 @@ class SettlingColumn:
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers; not of objects that they refer to."""
-        return self._values.nbytes if self._values else 0
+        values = self._values  # another thread may be at work on it
+        return values.nbytes if values else 0
 
     def series(self, parts: Sequence[Part], first: int, end: int) -> pd.Series:
         """The column of a DataFrame with the rows from number `first` to the one before `end`.
@@ -324,7 +325,10 @@ class SettlingColumn:
 
     def _kinds_of_number(self, number: float) -> list[_Kind | Unit]:
         units = self._units.items()
-        kinds: list[_Kind | Unit] = [u for u, (least, most) in units if not least <= number <= most]
+        # A gap that is written as NaN is on neither side.
+        kinds: list[_Kind | Unit] = [
+            u for u, (least, most) in units if number < least or number > most
+        ]
         if not isinstance(number, int):
             return [*kinds, _Kind.FRACTION]
         return [*kinds, _Kind.LONG] if abs(number) >= _MAX_LONG else kinds

@@ -136,7 +136,7 @@ class FrameTable:
         self._next_wish = _NEVER
         self._lock = threading.Lock()  # guards all of these
         self._columns = Columns(self.decoder)
-        self._records = Records(self.decoder)
+        self._records = self._no_records()
         self._looking = threading.Lock()  # guards these two; taken before the other
 
     # -- frames in ---------------------------------------------------------------------------
@@ -364,10 +364,17 @@ class FrameTable:
             self._read_records()
             return self._records.to_pandas()
 
+    def _no_records(self) -> Records:
+        return Records(self.decoder, in_utf8=self.decode == "text")
+
     def _read_records(self) -> None:
         """Bring the records up to date; `_looking` is held."""
         part = self._part(self._records.next_frame, sys.maxsize)
-        self._records.add(part.first, part.batches)
+        try:
+            self._records.add(part.first, part.batches)
+        except BaseException:  # Ctrl-C: a part of them may be in, and would come again
+            self._records = self._no_records()
+            raise
         self._records.drop_before(self.dropped)
 
     @property

@@ -9,15 +9,15 @@ MAX_DEPTH = 200
 """Elements may be nested so deeply."""
 
 
-def from_xml(document: bytes) -> dict[str, Any]:
+def from_xml(document: bytes | str) -> dict[str, Any]:
     """What an XML document says: ``{root: value}``.
 
     An element is its text; with attributes or children it is a dict of these: attributes as
-    ``@name``, children by their names, and text as ``#text``. Children of one name are a list, an
+    ``@name``, children by their names, and text as ``#text``. Those of one name are a list, an
     empty element is None. Names are without their name space.
 
     Args:
-        document: octets, in UTF-8 or what the document itself declares.
+        document: text; or octets, in UTF-8 or what the document itself declares.
 
     Raises:
         ValueError: it is not well-formed, is nested more deeply than `MAX_DEPTH`, or has a
@@ -52,7 +52,10 @@ class _Tree:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
             raise ValueError(f"XML that is nested more than {MAX_DEPTH} deep")
-        self._open.append({f"@{_local(known)}": value for known, value in attributes.items()})
+        element: dict[str, Any] = {}
+        for known, value in attributes.items():
+            _add(element, f"@{_local(known)}", value)
+        self._open.append(element)
         self._texts.append([])
 
     def end(self, name: str) -> None:

@@ -403,7 +403,7 @@ def test_the_numbers_of_a_stream_that_has_received_nothing():
         "callback_errors": 0,
         "waiting": 0,
         "undecoded": 0,
-            "on_disk": 0,
+        "on_disk": 0,
     }
 
 
