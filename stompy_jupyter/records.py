@@ -237,12 +237,23 @@ def to_records(frames: Any, decode: str | Callable[[Any], object] = "auto") -> p
         As `FrameTable.records`; ``frame`` is the place of the row in `frames`, from 0 on.
 
     Raises:
-        ValueError: there is no column ``body``.
+        ValueError: there is no column ``body``, or it has values that were decoded before.
 
     Example:
         >>> frames = pd.read_parquet("movements", columns=["received_at", "body"])
         >>> to_records(frames).groupby("body.toc_id").size()
     """
+    columns = _columns_of(frames)
+    # Where a body is text, that has been made of what came.
+    records = Records(Decoder(decode), in_utf8=columns["body"].type not in _OCTETS)
+    table = pa.table({"body": _octets(columns), **_beside(columns)})
+    records.add(0, table.combine_chunks().to_batches())
+    df = records.to_pandas()
+    return df if "received_at" in columns else df.drop(columns="received_at")
+
+
+def _columns_of(frames: Any) -> dict[str, pa.ChunkedArray]:
+    """The columns of frames that are in a table of any kind."""
     if isinstance(frames, pd.DataFrame):
         names = [name for name in ("body", "body_bytes", *_BESIDE) if name in frames]
         frames = pa.Table.from_pandas(frames[names], preserve_index=False)
@@ -250,24 +261,28 @@ def to_records(frames: Any, decode: str | Callable[[Any], object] = "auto") -> p
         frames = pa.table(frames)
     if "body" not in frames.column_names:
         raise ValueError("there is no column body")
-    columns = {name: frames.column(name) for name in frames.column_names}
-    bodies = columns["body"].cast(pa.large_binary())
+    return {name: frames.column(name) for name in frames.column_names}
+
+
+def _octets(columns: Mapping[str, pa.ChunkedArray]) -> pa.ChunkedArray:
+    """The bodies of frames as octets, from the columns that have them."""
+    try:
+        bodies = columns["body"].cast(pa.large_binary())
+    except pa.ArrowNotImplementedError:
+        kind = columns["body"].type
+        raise ValueError(f"the column body has {kind}, not text or octets") from None
     if "body_bytes" in columns:
         bodies = pc.coalesce(bodies, columns["body_bytes"].cast(pa.large_binary()))
-    table = pa.table(
-        {
-            "body": pc.fill_null(bodies, b""),
-            **{
-                name: columns[name].cast(type) if name in columns else pa.nulls(len(frames), type)
-                for name, type in _BESIDE.items()
-            },
-        }
-    )
-    # Where it is text, that has been made of what came.
-    records = Records(Decoder(decode), in_utf8=columns["body"].type not in _OCTETS)
-    records.add(0, table.combine_chunks().to_batches())
-    df = records.to_pandas()
-    return df if "received_at" in columns else df.drop(columns="received_at")
+    return pc.fill_null(bodies, b"")
+
+
+def _beside(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+    """What else is needed of frames; null where it is not there."""
+    rows = len(columns["body"])
+    return {
+        name: columns[name].cast(type, safe=False) if name in columns else pa.nulls(rows, type)
+        for name, type in _BESIDE.items()
+    }
 
 
 def _views(bodies: pa.Array) -> list[memoryview]:

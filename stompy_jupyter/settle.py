@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     Part: TypeAlias = tuple[int, int, Values | None]
 
-# Only what is written in the one canonical way, and loses no digit, is taken for a number.
+# Only what is written in the one canonical way is taken for a number, and what loses no digit in
+# front of the point.
 _NUMBER = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?$"
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17}|-?[1-8][0-9]{18})$"  # fits into 64 bits
 _IS_NUMERIC = re.compile(f"{_NUMBER}|{_INTEGER}")

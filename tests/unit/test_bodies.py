@@ -256,6 +256,14 @@ def test_a_stranger_who_makes_up_keys_takes_no_memory_for_it():
     assert size < 50 * 1024**2
 
 
+def test_columns_that_nobody_fills_take_no_room():
+    bulk = BulkReader()
+    bulk.learn({(f"k{n}",): pa.array([1]) for n in range(MAX_FIELDS)})
+    fragment = bulk.read([b'{"k7": 1}', b"{}"])
+    assert list(fragment.columns) == [("k7",)]
+    assert rows([fragment]) == [[{("k7",): 1}], [{}]]
+
+
 @pytest.mark.parametrize(
     ("values", "type"),
     [
@@ -282,3 +290,5 @@ def test_other_values_stay_as_they_are(values):
 
 def test_half_of_a_surrogate_pair_is_shown_as_it_is_written():
     assert read(b'{"a": "\\ud800"}').found == [[{("a",): "\\ud800"}]]
+    bodies = [b'{"\\ud800": {"\\ud800": 1}}', b'{"a": 1}'] * 2
+    assert read(*bodies).found == [[{("\\ud800", "\\ud800"): 1}], [{("a",): 1}]] * 2

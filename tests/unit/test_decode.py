@@ -17,7 +17,10 @@ from stompy_jupyter.decode import (
     as_bytes,
     as_json,
     as_json_lines,
+    as_pairs,
     as_text,
+    as_xml,
+    sayable,
     to_utf8,
     unpacked,
 )
@@ -43,6 +46,10 @@ from stompy_jupyter.decode import (
 def test_text_is_read_by_its_charset_and_stays_octets_where_it_is_none(body, content_type, text):
     assert as_text(body, content_type) == text
     assert to_utf8(body, content_type) == (text.encode() if isinstance(text, str) else text)
+
+
+def test_what_is_packed_is_not_taken_for_text():
+    assert to_utf8(gzip.compress(b"x"), "text/plain;charset=latin-1") == gzip.compress(b"x")
 
 
 def test_octets_stay_as_they_came():
@@ -126,6 +133,9 @@ def test_an_unknown_decoder_is_refused_by_a_list_of_those_that_there_are():
         (b"", "text/csv", ValueError),
         (b"a,a\n1,2", "text/csv", ValueError),
         (b"a=1\na=2", None, "a=1\na=2"),
+        (b"a= 1 2 \r\n", None, {"a": "1 2"}),
+        ('{"a": 1}'.encode("utf-16"), "text/plain;charset=utf-16", {"a": 1}),
+        (gzip.compress(b'"\xe9"'), "application/json;charset=latin-1", "é"),
         (gzip.compress(b"hello")[:-4], None, ValueError),
         (b"\x1f\x8bxx", None, ValueError),
         (b"[" * 100_000, None, ValueError),
@@ -137,6 +147,41 @@ def test_what_a_body_is_shows_by_its_content_type_and_its_first_octets(body, con
             as_auto(body, content_type)
     else:
         assert as_auto(body, content_type) == value
+
+
+def test_many_blanks_in_a_value_cost_no_time():
+    pairs = as_pairs(b"a=x" + b" " * 1_000_000 + b"y", None)
+    assert len(pairs["a"]) == 1_000_002
+
+
+LATIN = '<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (LATIN.encode("latin-1"), None),
+        (LATIN.encode("latin-1"), "text/xml"),
+        (LATIN.encode("latin-1"), "text/xml;charset=iso-8859-1"),
+        (LATIN.encode(), "text/xml;charset=utf-8"),
+        (LATIN.encode("utf-8-sig"), "text/xml;charset=utf-8"),
+        (LATIN.encode("utf-16"), "text/xml;charset=utf-16"),
+    ],
+)
+def test_the_charset_of_a_content_type_counts_for_more_than_that_of_the_document(
+    body, content_type
+):
+    assert as_xml(body, content_type) == {"a": "é"}
+
+
+def test_text_that_utf_8_cannot_say_has_escapes():
+    assert sayable("é\ud800") == "é\\ud800"
+
+    def refuse(value):
+        raise ValueError("\ud800")
+
+    with pytest.raises(ValueError, match=r"^refuse: ValueError: \\ud800$"):
+        Decoder(refuse)(b"1", None)
 
 
 def test_a_pickle_is_never_opened():

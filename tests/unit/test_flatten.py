@@ -57,6 +57,10 @@ def test_keys_that_are_no_text_are_made_to():
     assert flatten({1: {None: "x"}}) == {("1", "None"): "x"}
 
 
+def test_keys_that_utf_8_cannot_say_have_escapes():
+    assert flatten({"\ud800": 1, "é": 2}) == {("\\ud800",): 1, ("é",): 2}
+
+
 def test_depth_has_a_bound():
     deep: object = 1
     for _ in range(MAX_DEPTH):

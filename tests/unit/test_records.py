@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stompy import STOMPFrame
 from stompy_jupyter import records as module
+from stompy_jupyter.bodies import BodyReader
 from stompy_jupyter.flatten import flatten, records_of
 from stompy_jupyter.records import to_records
 from stompy_jupyter.table import FrameTable
@@ -106,6 +107,67 @@ def test_decode_says_how_bodies_are_read():
     table = FrameTable(decode="bytes")
     table.append(message({"a": 1}))
     assert shown(table)["a"].tolist() == [1]
+
+
+@pytest.mark.parametrize("decode", ["text", "bytes", "auto"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ('{"a": "é"}'.encode("latin-1"), "application/json;charset=latin-1"),
+        ('{"a": "é"}'.encode("utf-16"), "application/json; charset=utf-16"),
+        ('{"a": "é"}'.encode("utf-16"), "text/plain; charset=utf-16"),
+        (gzip.compress('{"a": "é"}'.encode("latin-1")), "application/json;charset=latin-1"),
+        ('<r a="é"/>'.encode("latin-1"), "text/xml;charset=latin-1"),
+        (
+            '<?xml version="1.0" encoding="latin1"?><r a="é"/>'.encode("latin-1"),
+            "text/xml;charset=latin1",
+        ),
+        ("a\né\n".encode("latin-1"), "text/csv;charset=latin-1"),
+    ],
+)
+def test_a_charset_is_heeded_once(body, content_type, decode):
+    table = FrameTable(decode=decode)
+    table.extend([message(body, content_type)] * 10)
+    table.append(message(b"\xff", "application/octet-stream"))
+    assert shown(table).iloc[:10, -1].tolist() == ["é"] * 10
+    assert table.decode_errors == {}
+
+
+def test_packed_bodies_are_read_at_once(monkeypatch):
+    table = table_of(*[gzip.compress(b'{"a": %d}' % n) for n in range(500)])
+    alone = []
+    original = BodyReader._one_by_one
+    monkeypatch.setattr(
+        BodyReader,
+        "_one_by_one",
+        lambda self, first, bodies, kinds: (
+            alone.extend(bodies) or original(self, first, bodies, kinds)
+        ),
+    )
+    assert table.records["a"].tolist() == list(range(500))
+    assert len(alone) < 10
+
+
+def test_what_ctrl_c_breaks_off_is_not_there_twice(monkeypatch):
+    table = table_of(*[{"n": n} for n in range(10)])
+    monkeypatch.setattr(module, "CHUNK_FRAMES", 4)
+    original = module.Records._add
+
+    def interrupted(self, frame, arrivals, fragment):
+        original(self, frame, arrivals, fragment)
+        if frame >= 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.Records, "_add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _ = table.records
+    assert table.records["n"].tolist() == list(range(10))
+
+
+def test_strange_keys_do_no_harm():
+    table = table_of(b'{"\\ud800": 1}', b'{"\\u0000": 2}', b'{"": 3}')
+    assert list(shown(table)) == ["frame", "\\ud800", "\0", ""]
 
 
 def test_a_function_has_the_last_word():
@@ -205,6 +267,27 @@ def test_what_is_there_is_not_read_again(monkeypatch):
     assert read == [b'{"n": 1}']
 
 
+def test_nbytes_may_be_asked_for_while_records_come():
+    table = table_of({"n": 1})
+    _ = table.records
+    records = table._records
+    keys = iter(records._keys.values())
+    next(keys).column = Watched(records._keys)
+    assert table.nbytes > 0
+
+
+class Watched:
+    """A column that is asked for its size just when there is another key."""
+
+    def __init__(self, keys):
+        self._keys = keys
+
+    @property
+    def nbytes(self):
+        self._keys["another",] = self._keys["n",]
+        return 1
+
+
 def test_nbytes_tells_of_records():
     table = table_of(*[{"text": "x" * 100}] * 100)
     before = table.nbytes
@@ -282,10 +365,30 @@ def test_frames_of_a_dataset_have_their_octets_beside():
         assert to_records(again).to_dict("list") == {"frame": [0, 1], "n": [1, 2]}
 
 
+def test_text_of_a_dataset_is_in_utf_8_already():
+    latin = "application/json;charset=latin-1"
+    frames = pa.table({"body": ['{"a": "é"}'], "content_type": [latin]})
+    assert to_records(frames)["a"].tolist() == ["é"]
+    octets = pa.table({"body": ['{"a": "é"}'.encode("latin-1")], "content_type": [latin]})
+    assert to_records(octets)["a"].tolist() == ["é"]
+
+
 def test_a_content_type_and_a_decoder_count():
     frames = pd.DataFrame({"body": ["a,b\n1,2\n"], "content_type": ["text/csv"]})
     assert to_records(frames)["b"].tolist() == [2]
     assert to_records(frames, lambda rows: rows[0]["a"])["value"].tolist() == [1]
+
+
+def test_times_in_nanoseconds_are_rounded_down():
+    moment = pd.Timestamp("2026-03-01T12:00:00.123456789")
+    records = to_records(pd.DataFrame({"body": ["1"], "received_at": [moment]}))
+    assert records["received_at"].tolist() == [pd.Timestamp("2026-03-01T12:00:00.123456Z")]
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, 5])
+def test_bodies_that_were_decoded_before_are_refused(body):
+    with pytest.raises(ValueError, match=r"the column body has .*, not text or octets"):
+        to_records(pd.DataFrame({"body": [body]}))
 
 
 def test_no_frames_have_no_records():

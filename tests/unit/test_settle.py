@@ -128,6 +128,13 @@ def test_seconds_may_have_a_fraction():
     assert column.isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("number", [1_700_000_000, "1700000000"])
+def test_nan_is_a_gap_among_times(number):
+    column = settled(number, 1_700_000_000.5, math.nan, name="ts")
+    assert column.dtype == "datetime64[us, UTC]"
+    assert column.isna().tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize("other", [0, 5, 10**17, -1])
 def test_a_number_that_is_no_time_of_this_century_makes_all_of_them_numbers(other):
     column = settled(NOON.value // 10**6, other, name="timestamp")

@@ -23,11 +23,13 @@ from stompy_jupyter.xmltree import MAX_DEPTH, from_xml
         ("<a>one <b>2</b> three</a>", {"a": {"b": "2", "#text": "one  three"}}),
         ("<a>x &amp; &#x20ac; <![CDATA[<b>]]></a>", {"a": "x & € <b>"}),
         ('<n:a xmlns:n="urn:n" n:x="1"><n:b/></n:a>', {"a": {"@x": "1", "b": None}}),
+        ('<a xmlns:p="p" xmlns:q="q" p:x="1" q:x="2"/>', {"a": {"@x": ["1", "2"]}}),
         ('<?xml version="1.0"?><!-- hello --><a/>', {"a": None}),
     ],
 )
 def test_elements_are_dicts_and_text(document, value):
     assert from_xml(document.encode()) == value
+    assert from_xml(document) == value
 
 
 def test_a_document_declares_its_encoding():
