@@ -26,8 +26,11 @@ MORE_VALUES = ("more_values",)
 FEW = 4
 """Bodies of which one is odd are read in halves, and one by one when they are so few."""
 
+RUN_BYTES = 8 * 1024 * 1024
+"""So much is read at once, when it is unpacked."""
+
 PATIENCE = 32
-"""After so many times one by one, the rest of a chunk is not tried at once any more."""
+"""After so many times one by one, the rest of a run is not tried at once any more."""
 
 _EXPECTED = (ValueError, RecursionError)
 
@@ -59,10 +62,38 @@ class BodyReader:
         self, first: int, bodies: Sequence[Octets], content_types: Sequence[str | None]
     ) -> Iterator[Fragment]:
         """The records of bodies, in order; the first is of the frame with number `first`."""
-        if not self._in_bulk or not all(map(may_be_json, set(content_types))):
-            yield self._one_by_one(first, bodies, content_types)
-            return
-        plain = [self._plain(*each) for each in zip(bodies, content_types, strict=True)]
+        in_bulk = self._in_bulk and all(map(may_be_json, set(content_types)))
+        for start, plain in self._runs(bodies, content_types):
+            end = start + len(plain)
+            part = first + start, bodies[start:end], content_types[start:end]
+            if in_bulk:
+                yield from self._at_once(plain, *part)
+            else:
+                yield self._one_by_one(*part)
+
+    def _runs(
+        self, bodies: Sequence[Octets], content_types: Sequence[str | None]
+    ) -> Iterator[tuple[int, list[Octets]]]:
+        """Bodies as their decoder sees them, not too much at a time, with the place of the first:
+        what is packed may become a thousand times as large."""
+        plain: list[Octets] = []
+        start = size = 0
+        for place, (body, content_type) in enumerate(zip(bodies, content_types, strict=True)):
+            plain.append(self._plain(body, content_type))
+            size += len(plain[-1])
+            if size >= RUN_BYTES:
+                yield start, plain
+                plain, start, size = [], place + 1, 0
+        if plain:
+            yield start, plain
+
+    def _at_once(
+        self,
+        plain: Sequence[Octets],
+        first: int,
+        bodies: Sequence[Octets],
+        content_types: Sequence[str | None],
+    ) -> Iterator[Fragment]:
         waiting = [(0, len(plain))]  # what is to be read, the first of it on top
         failures = 0
         while waiting:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Octets: TypeAlias = bytes | memoryview
 
+MAX_HEAD = 64
+"""Octets from which it is guessed what a body is."""
+
 MAX_UNPACKED = 64 * 1024 * 1024
 """Octets that a packed body may have when it is unpacked."""
 
@@ -242,14 +245,14 @@ def as_auto(body: bytes, content_type: str | None) -> object:
     said = _said(content_type)
     if said is not None:
         return DECODERS[said](octets, content_type)
-    first = to_utf8(octets, content_type).lstrip(_BLANK)[:1]
+    head = to_utf8(octets, content_type).lstrip(_BLANK)[:MAX_HEAD]
     failures = []
-    for name in _guesses(first, content_type):
+    for name in _guesses(head, content_type):
         try:
             return DECODERS[name](octets, content_type)
         except ValueError as error:
             failures.append(error)
-    if first in _BRACKETS and not (content_type or "").lower().startswith("text/"):
+    if _LOOKS_BROKEN.match(head) and not (content_type or "").lower().startswith("text/"):
         raise failures[0]
     if octets[:1] == b"\x80" and octets[1:2] in _PICKLES:
         raise ValueError("a pickle, which is never opened")
@@ -282,8 +285,9 @@ def _said(content_type: str | None) -> str | None:
     return None
 
 
-def _guesses(first: bytes, content_type: str | None) -> tuple[str, ...]:
-    """The decoders that may read a body which begins with this octet, the likeliest first."""
+def _guesses(head: bytes, content_type: str | None) -> tuple[str, ...]:
+    """The decoders that may read a body which begins like this, the likeliest first."""
+    first = head[:1]
     if first == b"<":
         return ("xml",)
     if first in (b"{", b"["):
@@ -294,7 +298,10 @@ def _guesses(first: bytes, content_type: str | None) -> tuple[str, ...]:
 
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
-_BRACKETS = (b"{", b"[", b"<")
+_LOOKS_BROKEN = re.compile(
+    rb"\{\s*(\"|\}|$)|\[\s*([\[{\"\]0-9-]|true|false|null|$)|<([A-Za-z_!?]|$)"
+)
+"""How JSON and XML begin, and other text hardly: ``[INFO] …`` and ``<14>…`` are lines of logs."""
 _SCALARS = tuple(bytes((octet,)) for octet in b'"-0123456789tfn')
 _PICKLES = (b"\x02", b"\x03", b"\x04", b"\x05")
 

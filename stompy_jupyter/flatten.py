@@ -104,12 +104,6 @@ class Paths:
                 for key in path:
                     place = place.setdefault(key, {})
 
-    def __contains__(self, path: object) -> bool:
-        return path in self._known
-
-    def __len__(self) -> int:
-        return len(self._known)
-
     def is_above(self, path: Path) -> bool:
         """Whether there are others below a path: what is an object there, now and then."""
         place = self._tree

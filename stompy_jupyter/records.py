@@ -6,6 +6,7 @@ The columns of what was read are kept in parts; what their types are shows in th
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,8 +61,9 @@ class _Part:
     columns: Mapping[Path, Values]
 
     @property
-    def end(self) -> int:
-        return self.first + len(self.frames)
+    def nbytes(self) -> int:
+        """About how many bytes it takes, without objects."""
+        return self.frames.nbytes + sum(values.nbytes for values in self.columns.values())
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Records:
     Args:
         decoder: what reads the bodies; as "auto" where it is for text or octets.
         in_utf8: whether bodies have been brought into UTF-8, so far as they are text.
+        max_bytes: about how many bytes of values are kept; the oldest records go first.
 
     Attributes:
         next_frame: the number of the frame that is to be added next.
@@ -92,11 +95,15 @@ class Records:
         >>> records.to_pandas(0)
     """
 
-    def __init__(self, decoder: Decoder, in_utf8: bool = False) -> None:
+    def __init__(
+        self, decoder: Decoder, in_utf8: bool = False, max_bytes: int = sys.maxsize
+    ) -> None:
         is_for_records = decoder.name not in ("text", "bytes")
         self.next_frame = 0
         self.errors: dict[int, str] = {}
         self._in_utf8 = in_utf8
+        self._max_bytes = max_bytes
+        self._part_bytes = 0
         self._reader = BodyReader(decoder if is_for_records else Decoder("auto"))
         self._paths = Paths()
         self._keys: dict[Path, _Key] = {}
@@ -110,11 +117,9 @@ class Records:
     @property
     def nbytes(self) -> int:
         """About how many bytes the records take, without objects."""
-        # Of copies: another thread may be at work on them.
-        kept, keys = list(self._parts), list(self._keys.values())
-        parts = sum(values.nbytes for part in kept for values in part.columns.values())
-        columns = sum(key.column.nbytes for key in keys)
-        return parts + columns + self._frames.nbytes + self._arrivals.nbytes
+        # Of a copy: another thread may be at work on them.
+        columns = sum(key.column.nbytes for key in list(self._keys.values()))
+        return self._part_bytes + columns + self._frames.nbytes + self._arrivals.nbytes
 
     def news(self) -> list[str]:
         """Which keys have come new or vanished; each is told of once."""
@@ -152,11 +157,21 @@ class Records:
         self._learn(fragment.columns, frame)
         self._frames.append(self._first, frames)
         self._arrivals.append(self._first, np.repeat(arrivals, fragment.counts))
-        self._parts.append(_Part(self._end, frames, fragment.columns))
+        part = _Part(self._end, frames, fragment.columns)
+        while self._parts and _are_to_join(self._parts[-1], part):
+            before = self._parts.pop()
+            self._part_bytes -= before.nbytes
+            part = _joined(before, part)
+        self._parts.append(part)
+        self._part_bytes += part.nbytes
         self._end += len(frames)
-        while len(self._parts) > 1 and _are_to_join(self._parts[-2], self._parts[-1]):
-            behind, before = self._parts.pop(), self._parts.pop()
-            self._parts.append(_joined(before, behind))
+        while self._part_bytes > self._max_bytes and len(self._parts) > 1:
+            self._drop_first_part()
+
+    def _drop_first_part(self) -> None:
+        part = self._parts.popleft()
+        self._part_bytes -= part.nbytes
+        self._first = self._parts[0].first if self._parts else self._end
 
     def _learn(self, columns: Mapping[Path, Values], frame: int) -> None:
         """Get to know the paths of more records, the first of which are of that frame."""
@@ -173,8 +188,7 @@ class Records:
         self.next_frame = max(self.next_frame, frame)
         self.errors = {known: why for known, why in self.errors.items() if known >= frame}
         while self._parts and self._parts[0].frames[-1] < frame:
-            self._parts.popleft()
-        self._first = self._end
+            self._drop_first_part()
         if self._parts:
             part = self._parts[0]
             self._first = part.first + int(np.searchsorted(part.frames, frame))

@@ -348,7 +348,8 @@ class FrameTable:
         of different types stay as they are, as objects.
 
         It costs what is new since it was asked for last. Records of frames that were dropped before
-        are not there. The index numbers the records.
+        are not there, and the oldest go as well where their values take more than `max_bytes`. The
+        index numbers the records.
 
         Example:
             >>> table = FrameTable()
@@ -365,7 +366,7 @@ class FrameTable:
             return self._records.to_pandas()
 
     def _no_records(self) -> Records:
-        return Records(self.decoder, in_utf8=self.decode == "text")
+        return Records(self.decoder, self.decode == "text", self.max_bytes)
 
     def _read_records(self) -> None:
         """Bring the records up to date; `_looking` is held."""

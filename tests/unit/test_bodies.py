@@ -292,3 +292,14 @@ def test_half_of_a_surrogate_pair_is_shown_as_it_is_written():
     assert read(b'{"a": "\\ud800"}').found == [[{("a",): "\\ud800"}]]
     bodies = [b'{"\\ud800": {"\\ud800": 1}}', b'{"a": 1}'] * 2
     assert read(*bodies).found == [[{("\\ud800", "\\ud800"): 1}], [{("a",): 1}]] * 2
+
+
+def test_what_is_unpacked_at_once_has_a_bound(monkeypatch):
+    monkeypatch.setattr("stompy_jupyter.bodies.RUN_BYTES", 10_000)
+    at_once = []
+    monkeypatch.setattr(
+        BulkReader, "read", lambda self, bodies: at_once.append(sum(map(len, bodies)))
+    )
+    bodies = [gzip.compress(b'[{"a": "' + b"x" * 4000 + b'"}]') for _ in range(50)]
+    assert len(read(*bodies).found) == 50
+    assert max(at_once) < 10_000 + 5_000

@@ -91,9 +91,6 @@ def test_siblings_stand_side_by_side_however_many_come_at_a_time(at_a_time):
         ("b", "y", "z"),
         ("c",),
     ]
-    assert ("c",) in paths
-    assert ("h",) not in paths
-    assert len(paths) == 6
 
 
 def test_a_path_may_have_others_below():

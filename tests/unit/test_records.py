@@ -347,6 +347,23 @@ def test_parts_are_joined_so_that_there_are_few(rows, monkeypatch):
     assert len(table._records._parts) <= 20 + 2 * 600 / rows
 
 
+def test_records_are_bounded_by_bytes_and_the_oldest_go():
+    table = FrameTable(max_bytes=1_000_000)
+    bodies = [
+        gzip.compress(json.dumps([{"text": "x" * 500, "n": n}] * 100).encode()) for n in range(40)
+    ]
+    for body in bodies:
+        table.append(message(body))
+        _ = table.records
+    records = table.records
+    assert len(table) == 40
+    assert records["frame"].iloc[-1] == 39
+    assert records["frame"].iloc[0] > 10
+    assert len(records) * 500 < 1_000_000
+    assert records.index[-1] == 3999
+    assert (records["n"] == records["frame"]).all()
+
+
 # -- frames that are in a table already ------------------------------------------------------------
 
 
