@@ -1,8 +1,12 @@
 """What holds for every test."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+
+# A shell that runs pytest in the background has it ignore Ctrl-C, and tests raise it themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
