@@ -170,6 +170,11 @@ class NotebookPage:
         before = self.page.viewport_size
         assert before is not None
         self.page.set_viewport_size({**before, "width": width})
+        # The page is laid out anew a moment later.
+        self.page.wait_for_function(
+            "end => document.querySelector('.jp-Notebook').getBoundingClientRect().right <= end",
+            arg=width,
+        )
         yield
         self.page.set_viewport_size(before)
 

@@ -17,7 +17,6 @@ from tests.browser.fake import ORIGIN, WIDGET, serve
 from tests.browser.layout import troubles
 from tests.browser.pages import NotebookPage
 from tests.browser.view import View
-from tests.unit.waiting import until
 
 THEMES = ["light", "dark"]
 SYMBOLS = {"ACME": 184.2, "GLOBEX": 61.75, "INITECH": 23.4, "UMBRELLA": 310.05}
@@ -177,8 +176,7 @@ def test_nothing_sticks_out_or_overlaps(lively: tuple[NotebookPage, View], width
             found[place] = problems
 
     with notebook.of_width(width):
-        cell = view.root.locator("xpath=..")
-        until(lambda: view.width <= cell.evaluate("cell => cell.clientWidth"))
+        assert view.width <= view.root.locator("xpath=..").evaluate("cell => cell.clientWidth")
         look("frames")
         for tab in "Headers", "Body", "Raw":
             view.inspect(119, tab)
