@@ -201,8 +201,9 @@ class Records:
             "frame": self._frames.series(plain, self._first),
             "received_at": self._arrivals.series(times_in("us", "UTC"), self._first),
         }
-        if self.errors:
-            series[DECODE_ERROR] = self._errors()
+        errors = self._errors()
+        if errors is not None:
+            series[DECODE_ERROR] = errors
         keys = {path: self._keys[path].column for path in self._paths}
         columns = {path: self._series(path, column) for path, column in keys.items()}
         # Null where others have an object is no value of its own.
@@ -221,11 +222,16 @@ class Records:
         parts = [(part.first, len(part.frames), part.columns.get(path)) for part in self._parts]
         return column.series(parts, self._first, self._end)
 
-    def _errors(self) -> pd.Series:
+    def _errors(self) -> pd.Series | None:
+        """Why bodies could not be read, for all records that are kept; None if all of them were."""
         frames = self._frames.series(plain, self._first).to_numpy()
-        rows = np.searchsorted(frames, np.fromiter(self.errors, np.int64, len(self.errors)))
-        errors = zip(rows.tolist(), self.errors.values(), strict=True)
-        return errors_as_text(dict(errors), len(frames))
+        # Of a frame that is kept, the records may have gone before it, for their size.
+        first = frames[0] if len(frames) else self.next_frame
+        kept = {known: why for known, why in self.errors.items() if known >= first}
+        if not kept:
+            return None
+        rows = np.searchsorted(frames, np.fromiter(kept, np.int64, len(kept)))
+        return errors_as_text(dict(zip(rows.tolist(), kept.values(), strict=True)), len(frames))
 
     def _note_gone(self) -> None:
         for path, key in self._keys.items():

@@ -367,6 +367,17 @@ def test_records_are_bounded_by_bytes_and_the_oldest_go():
     assert (records["n"] == records["frame"]).all()
 
 
+def test_errors_lie_on_their_rows_also_when_the_oldest_records_went_for_their_size():
+    table = FrameTable(max_bytes=1_000_000)
+    many = gzip.compress(json.dumps([{"text": "x" * 500}] * 100).encode())
+    table.extend([message(b"{"), *[message(many)] * 40, message(b"["), message({"text": "y"})])
+    records = table.records
+    assert records["frame"].iloc[0] > 0
+    told = records["decode_error"].notna()
+    assert records["frame"][told].tolist() == [41]
+    assert list(table.decode_errors) == [0, 41]
+
+
 # -- frames that are in a table already ------------------------------------------------------------
 
 
