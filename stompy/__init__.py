@@ -20,7 +20,7 @@ from stompy.frame import AckMode, STOMPFrame
 from stompy.receipt import Receipt, ReceiptOutcome
 from stompy.reconnect import ClientState, ReconnectPolicy
 from stompy.subscription import STOMPSubscription
-from stompy.trace import TracedFrame
+from stompy.trace import Tape, TracedFrame
 from stompy.transaction import STOMPTransaction
 
 __version__ = "0.1.0"
@@ -42,6 +42,7 @@ __all__ = [
     "STOMPSubscription",
     "STOMPTimeout",
     "STOMPTransaction",
+    "Tape",
     "TracedFrame",
     "connect",
 ]

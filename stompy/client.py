@@ -38,7 +38,7 @@ from stompy.receipt import Receipt
 from stompy.reconnect import ClientState, ReconnectPolicy, Recovery, States, policy_of
 from stompy.subscription import STOMPSubscription
 from stompy.tls import StrPath, TLSOptions
-from stompy.trace import Trace
+from stompy.trace import Tape, Trace
 from stompy.transaction import STOMPTransaction
 from stompy.transport import LONGEST_WAIT
 
@@ -166,7 +166,7 @@ class STOMPClient:
         max_header_line: int = wire.MAX_HEADER_LINE,
         reconnect: bool | ReconnectPolicy = False,
         on_state: Callable[[STOMPClient, ClientState], None] | None = None,
-        trace: Callable[[TracedFrame], object] | None = None,
+        trace: Callable[[TracedFrame], object] | Tape | None = None,
         **kv_headers: Any,
     ) -> STOMPFrame:
         """Connect to the first address that answers (STOMP 1.2, "Connecting").
@@ -201,7 +201,7 @@ class STOMPClient:
                 after the other, in a thread that has noticed one. It may use the client.
             trace: is called with a `TracedFrame` for each frame and heart-beat, both ways, in the
                 thread that sends or reads it; with its octets and time, the passcode masked. It
-                has to be quick, and must not use the client.
+                has to be quick, and must not use the client. Or a `Tape`, that is asked for them.
 
         Returns:
             The CONNECTED frame.
@@ -228,7 +228,7 @@ class STOMPClient:
             max_body=max_body,
             max_headers=max_headers,
             max_header_line=max_header_line,
-            trace=trace and Trace(trace),
+            trace=trace if trace is None or isinstance(trace, Tape) else Trace(trace),
         )
         secured = TLSOptions(
             tls, cert_file, key_file, ca_file, key_password, check_hostname, verify

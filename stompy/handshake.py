@@ -11,7 +11,7 @@ from stompy import heartbeat, wire
 from stompy.address import UNIX
 from stompy.connection import Connection
 from stompy.errors import STOMPConnectError, STOMPError, STOMPTimeout, error_text
-from stompy.trace import Trace, TracedDecoder, TracedTransport
+from stompy.trace import Tape, Trace, TracedTransport
 from stompy.transport import SocketTransport, TLSTransport, Transport, open_tcp, open_unix
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Terms(NamedTuple):
     max_body: int = wire.MAX_BODY
     max_headers: int = wire.MAX_HEADERS
     max_header_line: int = wire.MAX_HEADER_LINE
-    trace: Trace | None = None
+    trace: Trace | Tape | None = None
 
     def decoder(self) -> wire.FrameDecoder:
         """A decoder with these limits."""
@@ -58,7 +58,7 @@ class Terms(NamedTuple):
             "max_header_line": self.max_header_line,
         }
         if self.trace is not None:
-            return TracedDecoder(self.trace, **limits)
+            return self.trace.decoder(**limits)
         return wire.FrameDecoder(**limits)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from stompy.errors import STOMPProtocolError
 from stompy.wire import FrameDecoder, past_line_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from stompy.frame import STOMPFrame
     from stompy.transport import Transport
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PASSCODE = re.compile(rb"^passcode:[^\n]*", re.MULTILINE)
+_GREETINGS = (b"CONNECT\n", b"CONNECT\r\n", b"STOMP\n", b"STOMP\r\n")
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Octets that a `Tape` holds until somebody asks for its frames."""
 
 
 class TracedFrame(NamedTuple):
@@ -48,10 +56,18 @@ class TracedFrame(NamedTuple):
 
     @property
     def frame(self) -> STOMPFrame | None:
-        """The frame; None of a heart-beat."""
+        """The frame; None of a heart-beat, and of what is not, or not all of, a frame."""
         decoder = FrameDecoder(self.version, max_body=len(self.octets))
         decoder.feed(self.octets)
-        return next(decoder.frames(), None)
+        try:
+            return next(decoder.frames(), None)
+        except STOMPProtocolError:
+            return None
+
+    @property
+    def beat(self) -> bool:
+        """Whether it is a heart-beat: line ends alone."""
+        return not self.octets.strip(b"\r\n")
 
     def __str__(self) -> str:
         """Its text with an arrow before each line: ``>>>`` was sent, ``<<<`` came; NUL is ^@."""
@@ -78,12 +94,27 @@ class Trace:
 
     def passed(self, sent: bool, octets: bytes, version: str | None) -> None:
         """Tell of a frame."""
-        if octets.startswith((b"CONNECT\n", b"STOMP\n")):
-            octets = _PASSCODE.sub(b"passcode:***", octets)
         try:
-            self._tell(TracedFrame(time.time(), sent, octets, version))
+            self._tell(TracedFrame(time.time(), sent, _masked(octets), version))
         except Exception:  # an observer's failure is no failure of the connection
             _log.exception("the callback trace failed")
+
+    def decoder(self, **limits: Any) -> FrameDecoder:
+        """A decoder of which the trace is told."""
+        return TracedDecoder(self, **limits)
+
+
+def _masked(octets: bytes) -> bytes:
+    """The octets of a frame without a passcode."""
+    if octets.startswith(_GREETINGS):
+        return _PASSCODE.sub(b"passcode:***", octets)
+    return octets
+
+
+class _Told(Protocol):
+    """Who is told of what passes."""
+
+    def passed(self, sent: bool, octets: bytes, version: str | None) -> None: ...
 
 
 class TracedDecoder(FrameDecoder):
@@ -92,7 +123,7 @@ class TracedDecoder(FrameDecoder):
     Line ends right behind a frame are counted to it; others are heart-beats.
     """
 
-    def __init__(self, trace: Trace, **limits: Any) -> None:
+    def __init__(self, trace: _Told, **limits: Any) -> None:
         super().__init__(**limits)
         self._trace = trace
 
@@ -124,7 +155,7 @@ class TracedTransport:
         decoder: of the same connection; it knows the version.
     """
 
-    def __init__(self, raw: Transport, trace: Trace, decoder: FrameDecoder) -> None:
+    def __init__(self, raw: Transport, trace: _Told, decoder: FrameDecoder) -> None:
         self._raw = raw
         self._trace = trace
         self._decoder = decoder
@@ -138,3 +169,169 @@ class TracedTransport:
         # Told before: the answer may be read before this thread comes to it again.
         self._trace.passed(True, data, self._decoder.version)
         self._raw.send(data, deadline)
+
+
+class _Portion(NamedTuple):
+    """Octets as they passed: a frame that was sent, or what one read has brought.
+
+    Attributes:
+        unfinished: of what was read: so many octets before it belong to the frame that it goes on
+            with.
+    """
+
+    time: float
+    sent: bool
+    octets: bytes
+    version: str | None
+    unfinished: int
+
+
+class Tape:
+    """What passes on a connection, and on those that take its place, kept as octets.
+
+    To note what one read has brought costs next to nothing, whatever number of frames is in it;
+    frames are made of it when somebody asks. Any thread may note; one at a time may ask.
+
+    Args:
+        max_bytes: octets that are kept between two calls of `take`; the oldest go.
+
+    Attributes:
+        lost: how many octets have gone before somebody asked for them.
+
+    Example:
+        >>> tape = Tape()
+        >>> client = stompy.connect("broker.example", trace=tape)
+        >>> [traced.frame.Command for traced in tape.take()]
+        ['CONNECT', 'CONNECTED']
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.lost = 0
+        self._max_bytes = max_bytes
+        self._portions: deque[_Portion] = deque()
+        self._size = 0
+        self._gap = False  # whether something that came has gone since the last of `take`
+        self._lock = threading.Lock()
+        self._parser = _Parser()
+
+    # -- noting ------------------------------------------------------------------------------
+
+    def passed(self, sent: bool, octets: bytes, version: str | None) -> None:
+        """Note a whole frame."""
+        self._note(_Portion(time.time(), sent, _masked(octets), version, 0))
+
+    def decoder(self, **limits: Any) -> FrameDecoder:
+        """A decoder of which the tape notes what it is fed."""
+        return _TapedDecoder(self._note, **limits)
+
+    def _note(self, portion: _Portion) -> None:
+        with self._lock:
+            self._portions.append(portion)
+            self._size += len(portion.octets)
+            while self._size > self._max_bytes:
+                gone = self._portions.popleft()
+                self._size -= len(gone.octets)
+                self.lost += len(gone.octets)
+                self._gap |= not gone.sent
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def take(self) -> list[TracedFrame]:
+        """The frames and heart-beats that have passed since the last call, oldest first.
+
+        The time of one that came is that of its last octet. A frame that broke off with its
+        connection is given when there is another connection; what is no STOMP is given as it is.
+        """
+        with self._lock:
+            portions, self._portions = self._portions, deque()
+            self._size = 0
+            gap, self._gap = self._gap, False
+        if gap:
+            self._parser = _Parser()
+            whole = _from_a_frame_on(portions)
+            self.lost += sum(len(p.octets) for p in portions) - sum(len(p.octets) for p in whole)
+            return self._parser.frames(whole)
+        return self._parser.frames(portions)
+
+
+class _TapedDecoder(FrameDecoder):
+    """A `FrameDecoder` that notes what it is fed, as it is."""
+
+    def __init__(self, note: Callable[[_Portion], object], **limits: Any) -> None:
+        super().__init__(**limits)
+        self._note = note
+
+    def feed(self, data: bytes, kept: list[bytes] | None = None) -> None:
+        # Noted before: frames of it may be seen in another thread before this one goes on.
+        self._note(_Portion(time.time(), False, data, self.version, self.size))
+        super().feed(data, kept)
+
+
+_NO_LIMITS = dict.fromkeys(("max_body", "max_headers", "max_header_line"), sys.maxsize)
+"""What passed has been held to limits already, if to any."""
+
+
+class _Parser:
+    """Makes frames of portions, in the order in which they passed."""
+
+    def __init__(self) -> None:
+        self._told: list[TracedFrame] = []
+        self._time = 0.0
+        self._decoder = TracedDecoder(self, **_NO_LIMITS)
+
+    def frames(self, portions: Iterable[_Portion]) -> list[TracedFrame]:
+        for portion in portions:
+            if portion.sent:
+                if portion.octets.startswith(_GREETINGS):
+                    self._break_off()
+                self._told.append(TracedFrame(*portion[:4]))
+            else:
+                self._receive(portion)
+        told, self._told = self._told, []
+        return told
+
+    def passed(self, sent: bool, octets: bytes, version: str | None) -> None:
+        """Is told by the decoder of a frame."""
+        self._told.append(TracedFrame(self._time, sent, octets, version))
+
+    def _receive(self, portion: _Portion) -> None:
+        if portion.unfinished < self._decoder.size:  # another connection
+            self._break_off()
+        self._time = portion.time
+        if self._decoder.version is None:
+            self._decoder.version = portion.version
+        self._decoder.feed(portion.octets)
+        try:
+            for _ in self._decoder.frames():
+                pass
+        except STOMPProtocolError:  # the connection ends with that
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """Tell of what is there of a frame whose connection has ended."""
+        rest = b"".join(self._decoder._portions)
+        if rest:
+            self.passed(False, rest, self._decoder.version)
+        self._decoder = TracedDecoder(self, **_NO_LIMITS)
+
+
+def _from_a_frame_on(portions: Iterable[_Portion]) -> list[_Portion]:
+    """Portions without those octets, of what came, with whose frames they do not begin."""
+    place, begin = 0, None
+    for portion in portions:
+        if not portion.sent:
+            if portion.unfinished <= place:
+                begin = place - portion.unfinished
+                break
+            place += len(portion.octets)
+    whole = []
+    for portion in portions:
+        if not portion.sent:
+            if begin is None:  # one frame, larger than all that is kept
+                continue
+            skipped, begin = min(begin, len(portion.octets)), max(0, begin - len(portion.octets))
+            if skipped:
+                portion = portion._replace(octets=portion.octets[skipped:], unfinished=0)
+        if portion.octets:
+            whole.append(portion)
+    return whole

@@ -27,6 +27,7 @@ from stompy_jupyter.reader import Reader
 from stompy_jupyter.sending import WINDOW, send_frame
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, WAIT_SLICE, FrameTable
+from stompy_jupyter.trace import FrameTrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,7 +89,9 @@ class StompSession(HasTraits):
         self._sent = 0
         self._lock = threading.RLock()  # guards the streams and which reader there is
         self._thread = threading.local()  # knows the transaction that a thread has open
-        self._journal = Journal(functools.partial(_without, self._secrets()))
+        secrets = self._secrets()
+        self._journal = Journal(functools.partial(_without, secrets))
+        self._trace = FrameTrace(secrets)
         shown = ", ".join(map(str, self._addresses)) if self._addresses else "embedded broker"
         self.set_trait("address", shown)
         self.set_trait("name", name or shown)
@@ -131,7 +134,8 @@ class StompSession(HasTraits):
             this: weakref.ref[StompSession] = weakref.ref(self)
             reader = self._new_reader(lambda: _note(this, reader))
             try:
-                reader.connect(self._target(), self._arguments)
+                traced = self._trace.beside(self._arguments.get("trace"))
+                reader.connect(self._target(), {**self._arguments, "trace": traced})
             except STOMPError as error:
                 if error.Frame is None:
                     self._journal.note("error", error.Message)
@@ -238,6 +242,15 @@ class StompSession(HasTraits):
         """What has happened to it: when it was connected and lost, what was subscribed and refused,
         the ERRORs of the broker in full; the newest 200 entries."""
         return self._journal
+
+    @property
+    def trace(self) -> FrameTrace:
+        """Every frame and heart-beat of it, both ways, with octets and times; the newest 10,000.
+
+        Example:
+            >>> session.trace.df[["direction", "command", "destination"]]
+        """
+        return self._trace
 
     def __enter__(self) -> Self:
         return self.connect()

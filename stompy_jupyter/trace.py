@@ -1,0 +1,271 @@
+"""FrameTrace: every frame of a session, both ways, with its octets and its time.
+
+Noting costs next to nothing (`stompy.Tape`): what has passed becomes frames when somebody looks.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from stompy import STOMPBodyError, Tape, TracedFrame
+from stompy_jupyter.display import clock, html_table, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from stompy import STOMPFrame
+
+MAX_FRAMES = 10_000
+"""So many frames and heart-beats are kept, the newest."""
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Octets that they have together, at the most."""
+
+SHOWN = 50
+"""So many of them are shown."""
+
+HEADERS = (
+    *("destination", "subscription", "id", "message-id", "ack"),
+    *("receipt", "receipt-id", "transaction"),
+)
+"""Headers with a column of their own: those by which frames belong together."""
+
+_PASSCODE = re.compile(rb"^([ \t]*passcode[ \t]*:)[^\n\0]*", re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TraceEntry:
+    """A frame, or a heart-beat, that has passed.
+
+    Attributes:
+        number: from 0, in the order in which they passed.
+        connection: on which connection of the session: 1 for the first.
+        time: seconds since 1970: when it was about to be written, or its last octet had been read.
+        sent: whether it went to the broker.
+        octets: what was on the wire; passcodes are ``***``.
+        version: the protocol version agreed on by then; None before CONNECTED.
+    """
+
+    number: int
+    connection: int
+    time: float
+    sent: bool
+    octets: bytes
+    version: str | None
+
+    @functools.cached_property
+    def frame(self) -> STOMPFrame | None:
+        """The frame; None of a heart-beat, and of what is not, or not all of, a frame."""
+        return TracedFrame(self.time, self.sent, self.octets, self.version).frame
+
+    @property
+    def command(self) -> str:
+        """The command of the frame; ``heart-beat``, or ``no frame``."""
+        if self.frame is not None:
+            return self.frame.Command
+        return "no frame" if self.octets.strip(b"\r\n") else "heart-beat"
+
+    @property
+    def direction(self) -> Literal["out", "in"]:
+        """``"out"`` if it went to the broker, ``"in"`` if it came from there."""
+        return "out" if self.sent else "in"
+
+    def get(self, header: str) -> str | None:
+        """The value of a header; None where there is none."""
+        return None if self.frame is None else self.frame.Headers.get(header)
+
+
+class FrameTrace:
+    """The newest frames and heart-beats of a session, oldest first. Any thread may look.
+
+    Args:
+        secrets: what is masked where a broker repeats it in an ERROR.
+        max_frames, max_bytes: what is kept at the most: frames, and their octets.
+
+    Attributes:
+        dropped: how many have gone because there were more.
+        lost: octets that have gone before anybody has looked, in frames that have no numbers.
+
+    Example:
+        >>> session.trace[-1].command
+        'RECEIPT'
+        >>> session.trace.df[["direction", "command"]]
+    """
+
+    def __init__(
+        self,
+        secrets: Sequence[str] = (),
+        max_frames: int = MAX_FRAMES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.dropped = 0
+        self._secrets = [secret.encode("utf-8", "surrogatepass") for secret in secrets]
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._tape = Tape(max_bytes)
+        self._entries: deque[TraceEntry] = deque()
+        self._size = 0
+        self._next = 0
+        self._connection = 0
+        self._lock = threading.Lock()
+
+    def beside(
+        self, tell: Callable[[TracedFrame], object] | None
+    ) -> Tape | Callable[[TracedFrame], object]:
+        """What `stompy.connect` is to take as ``trace``; `tell` is called as well, if there is one.
+
+        To call it frames have to be made at once, which has its price.
+        """
+        if tell is None:
+            return self._tape
+
+        def both(traced: TracedFrame) -> None:
+            with self._lock:
+                self._add(traced)
+            tell(traced)
+
+        return both
+
+    @property
+    def lost(self) -> int:
+        return self._tape.lost
+
+    def newest(self, n: int = MAX_FRAMES) -> list[TraceEntry]:
+        """The last `n` entries, oldest first."""
+        with self._lock:
+            self._collect()
+            entries = list(self._entries)
+        return entries[max(0, len(entries) - n) :]
+
+    def since(self, number: int) -> list[TraceEntry]:
+        """The entries from a number on, that are still there."""
+        entries = self.newest()
+        first = entries[0].number if entries else 0
+        return entries[max(0, number - first) :]
+
+    def clear(self) -> None:
+        """Forget them all; numbers go on."""
+        with self._lock:
+            self._collect()
+            self.dropped += len(self._entries)
+            self._entries.clear()
+            self._size = 0
+
+    def _collect(self) -> None:
+        """Take in what has passed; the lock is held."""
+        for traced in self._tape.take():
+            self._add(traced)
+
+    def _add(self, traced: TracedFrame) -> None:
+        octets = traced.octets
+        if traced.sent and octets.startswith((b"CONNECT", b"STOMP")):
+            self._connection += 1
+        elif octets.startswith(b"ERROR"):
+            octets = self._masked(octets)
+        entry = TraceEntry(
+            self._next, self._connection, traced.time, traced.sent, octets, traced.version
+        )
+        self._next += 1
+        self._entries.append(entry)
+        self._size += len(octets)
+        while len(self._entries) > self._max_frames or self._size > self._max_bytes:
+            self._size -= len(self._entries.popleft().octets)
+            self.dropped += 1
+
+    def _masked(self, octets: bytes) -> bytes:
+        for secret in self._secrets:
+            octets = octets.replace(secret, b"***")
+        return _PASSCODE.sub(rb"\1***", octets)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[TraceEntry]:
+        return iter(self.newest())
+
+    def __len__(self) -> int:
+        return len(self.newest())
+
+    def __bool__(self) -> bool:
+        """A trace is true, also one in which there is nothing yet."""
+        return True
+
+    def __getitem__(self, number: int) -> TraceEntry:
+        """An entry by its number; from the end if it is negative.
+
+        Raises:
+            IndexError: there is none, or it is not kept any more.
+        """
+        entries = self.newest()
+        place = number - entries[0].number if entries and number >= 0 else number
+        if not entries or not -len(entries) <= place < len(entries) or (number >= 0 > place):
+            kept = f"{entries[0].number} to {entries[-1].number}" if entries else "none yet"
+            raise IndexError(f"there is no frame {number} in the trace; there are: {kept}")
+        return entries[place]
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """A row for each, by its number.
+
+        Columns: ``time`` (UTC), ``connection``, ``direction`` (``out`` or ``in``), ``command``
+        (``heart-beat`` if it is one), the headers by which frames belong together, with _ for -,
+        ``body`` (text, or octets where it is none), ``size`` (octets of the whole), ``headers``
+        (dict), ``octets``.
+        """
+        entries = self.newest()
+        columns: dict[str, Any] = {
+            "time": pd.to_datetime([e.time for e in entries], unit="s", utc=True).as_unit("us"),
+            "connection": pd.array([e.connection for e in entries], dtype="int64"),
+            "direction": pd.array([e.direction for e in entries], dtype="str"),
+            "command": pd.array([e.command for e in entries], dtype="str"),
+        }
+        for header in HEADERS:
+            values = pd.array([e.get(header) for e in entries], dtype="str")
+            columns[header.replace("-", "_")] = values
+        columns["body"] = pd.Series([_body_of(e) for e in entries], dtype="object").array
+        columns["size"] = pd.array([len(e.octets) for e in entries], dtype="int64")
+        frames = [entry.frame for entry in entries]
+        columns["headers"] = pd.Series(
+            [{} if frame is None else dict(frame.Headers) for frame in frames], dtype="object"
+        ).array
+        columns["octets"] = pd.Series([e.octets for e in entries], dtype="object").array
+        index = pd.Index([e.number for e in entries], dtype="int64", name="frame")
+        return pd.DataFrame(columns, index=index)
+
+    def __repr__(self) -> str:
+        rows = ["  ".join(filter(None, row)) for row in self._rows()]
+        return "\n".join(rows) or "<FrameTrace, nothing has passed yet>"
+
+    def _repr_html_(self) -> str:
+        head = ("frame", "time (UTC)", "way", "command", "headers", "body")
+        gone = self.dropped
+        caption = f"; {gone:,} older ones are gone" if gone else ""
+        rows = self._rows()
+        return html_table(head, rows, f"the newest {len(rows)} of {len(self)} frames{caption}")
+
+    def _rows(self) -> list[list[str]]:
+        return [_row(entry) for entry in self.newest(SHOWN)]
+
+
+def _row(entry: TraceEntry) -> list[str]:
+    moment = pd.Timestamp(entry.time, unit="s")
+    headers = {} if entry.frame is None else entry.frame.Headers
+    shown = ", ".join(f"{name}: {value}" for name, value in headers.items())
+    way = "→ out" if entry.sent else "← in"
+    body = visible(_body_of(entry) or None, 60)
+    return [str(entry.number), clock(moment), way, visible(entry.command), visible(shown), body]
+
+
+def _body_of(entry: TraceEntry) -> str | bytes:
+    if entry.frame is None:
+        return ""
+    try:
+        return entry.frame.text
+    except STOMPBodyError:
+        return entry.frame.Body
