@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import getpass
 import keyword
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
     from stompy import STOMPFrame
     from stompy_jupyter.displays import Bundle
+    from stompy_jupyter.trace import FrameTrace
 
     Callback = Callable[[STOMPFrame], object]
 
 DESTINATIONS = 500
 """How many destinations are remembered for completion."""
+
+KEPT_TRACES = 8
+"""Traces of so many sessions that have ended are kept."""
 
 
 class Notebook:
@@ -48,6 +53,7 @@ class Notebook:
         self.sessions: dict[str, StompSession] = {}
         self.destinations: dict[str, None] = {}
         self.short_errors = True
+        self._traces: deque[FrameTrace] = deque(maxlen=KEPT_TRACES)  # of sessions that have ended
         self._widgets: WeakKeyDictionary[FrameStream, StompWidget] = WeakKeyDictionary()
         self._session_widgets: WeakKeyDictionary[StompSession, StompWidget] = WeakKeyDictionary()
         self._made: WeakSet[StompWidget] = WeakSet()  # also for streams that are gone
@@ -93,7 +99,8 @@ class Notebook:
         return found
 
     def forget(self, session: StompSession) -> None:
-        """Forget a session that has ended."""
+        """Forget a session that has ended; its trace is kept for those who ask what it did."""
+        self._traces.append(session.trace)
         self.sessions = {k: known for k, known in self.sessions.items() if known is not session}
 
     def streams(self) -> dict[str, FrameStream]:

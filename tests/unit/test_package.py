@@ -20,7 +20,9 @@ CONTRACT = {
     "STOMPTransaction",
     "connect",
 }
-FURTHER = {"ClientState", "Receipt", "ReceiptOutcome", "ReconnectPolicy", "TracedFrame"}
+FURTHER = {
+    *("ClientState", "Receipt", "ReceiptOutcome", "ReconnectPolicy", "Tape", "TracedFrame"),
+}
 ERROR_KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 
 WATCHED = """

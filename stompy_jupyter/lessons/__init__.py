@@ -1,0 +1,1 @@
+"""The exercises of the lessons in ``notebooks/``, a module for each lesson."""
