@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stompy import __version__
@@ -289,14 +290,36 @@ def broker(options: argparse.Namespace) -> None:
 
 
 def _logins(options: argparse.Namespace) -> dict[str, str] | None:
-    if options.login is None and options.passcode_env is None:
-        return None
-    passcode = _passcode(options)
-    if options.login is None or not passcode:
-        raise STOMPError(
-            "who may come in needs a login and a passcode", hint="--login NAME --passcode-env VAR"
-        )
-    return {options.login: passcode}
+    """Who may come in, with their passcodes; None: everybody."""
+    logins = _logins_in(options.logins) if options.logins is not None else {}
+    if options.login is not None or options.passcode_env is not None:
+        passcode = _passcode(options)
+        if options.login is None or not passcode:
+            raise STOMPError(
+                "who may come in needs a login and a passcode",
+                hint="--login NAME --passcode-env VAR, or --logins FILE",
+            )
+        logins[options.login] = passcode
+    return logins or None
+
+
+def _logins_in(path: str) -> dict[str, str]:
+    """Logins and passcodes: a line ``login:passcode`` for each; ``#`` begins a comment line."""
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise STOMPError(f"{path} cannot be read: {error}") from error
+    logins = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            login, _, passcode = line.partition(":")
+            if not (login and passcode) or login in logins:
+                known = "is there twice" if login in logins else "is no login:passcode"
+                raise STOMPError(f"{path}, line {number} {known}")
+            logins[login] = passcode
+    if not logins:
+        raise STOMPError(f"{path} has no line login:passcode: nobody could come in")
+    return logins
 
 
 # -- the command line ----------------------------------------------------------------------------
@@ -444,6 +467,9 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
         help="a web page that may open WebSockets, as https://host; may be given again",
     )
     parser.add_argument("--login", help="let in nobody but this one")
+    parser.add_argument(
+        "--logins", metavar="FILE", help="let in nobody but these: a line login:passcode for each"
+    )
     parser.add_argument(
         "--passcode-env", metavar="VAR", help="the variable that holds the passcode"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,6 +83,14 @@ class TraceEntry:
         return None if self.frame is None else self.frame.Headers.get(header)
 
 
+_traces: weakref.WeakSet[FrameTrace] = weakref.WeakSet()
+
+
+def all_traces() -> list[FrameTrace]:
+    """The traces of this process that are still there, in no order."""
+    return list(_traces)
+
+
 class FrameTrace:
     """The newest frames and heart-beats of a session, oldest first. Any thread may look.
 
@@ -90,6 +99,7 @@ class FrameTrace:
         max_frames, max_bytes: what is kept at the most: frames, and their octets.
 
     Attributes:
+        name: whose trace it is.
         dropped: how many have gone because there were more.
         lost: octets that have gone before anybody has looked, in frames that have no numbers.
 
@@ -105,6 +115,7 @@ class FrameTrace:
         max_frames: int = MAX_FRAMES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
+        self.name = ""
         self.dropped = 0
         self._secrets = [secret.encode("utf-8", "surrogatepass") for secret in secrets]
         self._max_frames = max_frames
@@ -115,6 +126,7 @@ class FrameTrace:
         self._next = 0
         self._connection = 0
         self._lock = threading.Lock()
+        _traces.add(self)
 
     def beside(
         self, tell: Callable[[TracedFrame], object] | None
@@ -219,24 +231,29 @@ class FrameTrace:
         (dict), ``octets``.
         """
         entries = self.newest()
-        columns: dict[str, Any] = {
-            "time": pd.to_datetime([e.time for e in entries], unit="s", utc=True).as_unit("us"),
-            "connection": pd.array([e.connection for e in entries], dtype="int64"),
-            "direction": pd.array([e.direction for e in entries], dtype="str"),
-            "command": pd.array([e.command for e in entries], dtype="str"),
-        }
-        for header in HEADERS:
-            values = pd.array([e.get(header) for e in entries], dtype="str")
-            columns[header.replace("-", "_")] = values
-        columns["body"] = pd.Series([_body_of(e) for e in entries], dtype="object").array
-        columns["size"] = pd.array([len(e.octets) for e in entries], dtype="int64")
-        frames = [entry.frame for entry in entries]
-        columns["headers"] = pd.Series(
-            [{} if frame is None else dict(frame.Headers) for frame in frames], dtype="object"
-        ).array
-        columns["octets"] = pd.Series([e.octets for e in entries], dtype="object").array
         index = pd.Index([e.number for e in entries], dtype="int64", name="frame")
-        return pd.DataFrame(columns, index=index)
+
+        def column(values: list[Any], dtype: str) -> pd.Series[Any]:
+            return pd.Series(values, index, dtype=dtype)
+
+        times = pd.to_datetime(column([e.time for e in entries], "float64"), unit="s", utc=True)
+        headers = [{} if e.frame is None else dict(e.frame.Headers) for e in entries]
+        return pd.DataFrame(
+            {
+                "time": times.dt.as_unit("us"),
+                "connection": column([e.connection for e in entries], "int64"),
+                "direction": column([e.direction for e in entries], "str"),
+                "command": column([e.command for e in entries], "str"),
+                **{
+                    header.replace("-", "_"): column([e.get(header) for e in entries], "str")
+                    for header in HEADERS
+                },
+                "body": column([_body_of(e) for e in entries], "object"),
+                "size": column([len(e.octets) for e in entries], "int64"),
+                "headers": column(headers, "object"),
+                "octets": column([e.octets for e in entries], "object"),
+            }
+        )
 
     def __repr__(self) -> str:
         rows = ["  ".join(filter(None, row)) for row in self._rows()]

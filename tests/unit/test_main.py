@@ -508,6 +508,40 @@ def test_broker_listens_in_all_the_ways_that_it_is_told(
 
 
 @on_posix
+def test_broker_lets_in_a_whole_class(start: Callable[..., Started], tmp_path: Path) -> None:
+    logins = tmp_path / "class.txt"
+    logins.write_text("# the class\nada:first:code\n\ngrace:second\n")
+    running = start("broker", "--port", "0", "--logins", str(logins))
+    assert running.stdout
+    url = running.stdout.readline().strip()
+    for login, passcode in (("ada", "first:code"), ("grace", "second")):
+        with stompy.connect(url, login=login, passcode=passcode) as client:
+            client.message("/topic/T", "here", receipt=True).wait(TIMEOUT)
+    with pytest.raises(stompy.STOMPError, match="access refused"):
+        stompy.connect(url, login="# the class", passcode="")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ada:one\ngrace\n", "line 2 is no login:passcode"),
+        (":code\n", "line 1 is no login:passcode"),
+        ("ada:\n", "line 1 is no login:passcode"),
+        ("ada:one\nada:two\n", "line 2 is there twice"),
+        ("# nobody\n", "nobody could come in"),
+    ],
+)
+def test_a_list_of_logins_that_is_wrong_is_no_open_door(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "class.txt").write_text(text)
+    code, out, err = run("broker", "--port", "0", "--logins", str(tmp_path / "class.txt"))
+    assert (code, out) == (1, "")
+    assert said in err
+    assert "code" not in err.replace("passcode", "")
+
+
+@on_posix
 def test_broker_lets_in_whom_it_is_told_and_says_what_happens(
     start: Callable[..., Started],
 ) -> None:
@@ -573,6 +607,7 @@ def test_a_passcode_comes_from_a_variable_and_is_shown_nowhere(
         (["send", "--ca-file", "nowhere.pem", "/queue/Q"], "nowhere.pem"),
         (["broker", "--tls", "0"], "TLS needs a certificate"),
         (["broker", "--login", "me"], "needs a login and a passcode"),
+        (["broker", "--logins", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["broker", "--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
     ],
 )

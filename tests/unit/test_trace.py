@@ -6,7 +6,7 @@ import time
 import pytest
 
 import stompy
-from stompy import ReconnectPolicy, TracedFrame
+from stompy import ReconnectPolicy, Tape, TracedFrame
 from stompy.trace import Trace, TracedDecoder
 from stompy.wire import FrameDecoder
 from tests.unit.ends import WAYS
@@ -184,3 +184,133 @@ def test_a_traced_frame_is_readable() -> None:
     ]
     assert traced.frame["message"] == "\x1b[31mno"
     assert str(TracedFrame(0.0, True, b"\n", "1.2")) == ">>>"
+
+
+# -- the tape ------------------------------------------------------------------------------------
+
+
+def taped(*portions: bytes, max_bytes: int = 1000) -> tuple[Tape, list[bytes]]:
+    """A tape of octets that came in these portions, and what was received meanwhile."""
+    tape = Tape(max_bytes)
+    decoder = tape.decoder()
+    decoder.version = "1.2"
+    received = []
+    for portion in portions:
+        decoder.feed(portion)
+        received += [frame.Body for frame in decoder.frames()]
+    return tape, received
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tape_has_every_frame_both_ways_in_order(way: str) -> None:
+    tape = Tape()
+
+    def script(link: Link) -> None:
+        link.expect("SUBSCRIBE")
+        link.send(message(b"hello", "subscription:1"))
+
+    before = time.time()
+    with session(script, by=way, trace=tape) as (client, _):
+        client.subscribe("/queue/Q", id="1")
+        assert client.recv(TIMEOUT).Body == b"hello"
+        early = tape.take()
+    late = tape.take()
+    commands = [[traced.frame.Command for traced in part if traced.frame] for part in (early, late)]
+    assert commands == [
+        ["CONNECT", "CONNECTED", "SUBSCRIBE", "MESSAGE"],
+        ["DISCONNECT", "RECEIPT"],
+    ]
+    times = [before, *(traced.time for traced in early + late), time.time()]
+    assert times == sorted(times)
+    assert [traced.version for traced in early] == [None, "1.2", "1.2", "1.2"]
+    assert early[3].octets == message(b"hello", "subscription:1")
+
+
+def test_a_tape_never_has_the_passcode() -> None:
+    tape = Tape()
+    with session(trace=tape, login="me", passcode=PASSCODE) as (_, peer):
+        pass
+    assert peer.frames[0].headers["passcode"] == PASSCODE
+    assert "s3cret" not in repr(tape._portions)
+    assert b"passcode:***\n" in tape.take()[0].octets
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[place : place + size] for place in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_a_tape_gives_the_frames_that_were_received_however_they_came(size: int) -> None:
+    octets = (FRAME + BEAT + RECEIPT) * 4
+    tape, received = taped(*cut(octets, size))
+    frames = [traced for traced in tape.take() if traced.frame]
+    assert [traced.frame.Body for traced in frames if traced.frame] == received
+    assert tape.take() == []
+    assert tape.lost == 0
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 150, 1000])
+def test_a_tape_that_is_full_begins_with_a_whole_frame(size: int) -> None:
+    octets = b"".join(raw("MESSAGE", f"n:{n}", body=b"." * n) for n in range(50))
+    tape, _ = taped(*cut(octets, size), max_bytes=500)
+    frames = [traced.frame for traced in tape.take()]
+    numbers = [int(frame["n"]) for frame in frames if frame]
+    assert len(numbers) == len(frames)  # nothing in between that is none
+    assert numbers == list(range(50 - len(numbers), 50))
+    assert numbers or size >= 500
+    assert tape.lost == len(octets) - sum(
+        len(raw("MESSAGE", f"n:{n}", body=b"." * n)) for n in numbers
+    )
+
+
+def test_a_tape_goes_on_when_it_was_full() -> None:
+    tape = Tape(200)
+    decoder = tape.decoder()
+    for octets in (FRAME * 10, FRAME[:9], FRAME[9:], FRAME):
+        decoder.feed(octets)
+        list(decoder.frames())
+    tape.take()
+    decoder.feed(FRAME + FRAME[:5])
+    list(decoder.frames())
+    assert [traced.octets for traced in tape.take()] == [FRAME]
+
+
+def test_a_frame_that_is_larger_than_a_tape_leaves_nothing() -> None:
+    tape, received = taped(*cut(raw("MESSAGE", body=b"." * 900), 100), max_bytes=500)
+    assert len(received) == 1
+    assert tape.take() == []
+    assert tape.lost > 900
+
+
+def test_a_frame_that_broke_off_is_seen_at_the_next_connection() -> None:
+    tape, _ = taped(FRAME, FRAME[:20])
+    assert [traced.octets for traced in tape.take()] == [FRAME]
+    tape.passed(True, raw("CONNECT", "host:/"), None)
+    broken, greeting = tape.take()
+    assert (broken.octets, broken.frame, broken.sent) == (FRAME[:20], None, False)
+    assert greeting.frame is not None
+    decoder = tape.decoder()
+    decoder.feed(raw("CONNECTED", "version:1.2"))
+    assert [traced.frame.Command for traced in tape.take() if traced.frame] == ["CONNECTED"]
+
+
+def test_what_is_no_stomp_is_on_the_tape_as_it_is() -> None:
+    tape = Tape()
+    decoder = tape.decoder()
+    decoder.version = "1.2"
+    decoder.feed(FRAME + b"no\nSTOMP\n\n\0 at all")
+    with pytest.raises(stompy.STOMPProtocolError):
+        list(decoder.frames())
+    good, bad = tape.take()
+    assert (good.octets, bad.octets) == (FRAME, b"no\nSTOMP\n\n\0 at all")
+    assert bad.frame is None
+    assert not bad.beat
+
+
+def test_sessions_with_large_limits_are_traced_too() -> None:
+    tape = Tape()
+    headers = [f"h{n}:x" for n in range(1500)]
+    frame = raw("MESSAGE", *headers, body=b"one")
+    with session(lambda link: link.send(frame), trace=tape, max_headers=2000) as (client, _):
+        assert client.recv(TIMEOUT).Body == b"one"
+    assert frame in [traced.octets for traced in tape.take()]
