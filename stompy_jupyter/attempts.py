@@ -43,7 +43,7 @@ class _State:
 
 
 class Attempts:
-    """All that a learner has tried in one notebook.
+    """All that a learner has tried in one notebook, with the frames that pass from now on.
 
     Example:
         >>> attempts.check(exercises()["hello"]).passed
@@ -52,6 +52,7 @@ class Attempts:
     """
 
     def __init__(self) -> None:
+        self._began = time.time()
         self._states: dict[str, _State] = {}
 
     def _state(self, exercise: Exercise) -> _State:
@@ -84,7 +85,7 @@ class Attempts:
             said = f"you have said what you expect: `%%stomp_predict {exercise.name}`"
             return [expect(said, False)]
         said_at, prediction = state.predictions[-1] if state.predictions else (0.0, [])
-        evidence = Evidence.gathered()
+        evidence = Evidence.gathered(self._began)
         moments = [said_at, *(moment for moment in state.tries if moment > said_at)]
         return judge(exercise, (evidence.since(moment, prediction) for moment in moments))
 

@@ -96,9 +96,14 @@ class Evidence:
         self.everything = self if since == 0.0 else Evidence(steps)
 
     @classmethod
-    def gathered(cls) -> Evidence:
-        """The frames of all sessions of this process."""
-        steps = [Step(trace.name, entry) for trace in all_traces() for entry in trace]
+    def gathered(cls, since: float = 0.0) -> Evidence:
+        """The frames of all sessions of this process, since a moment."""
+        steps = [
+            Step(trace.name, entry)
+            for trace in all_traces()
+            for entry in trace
+            if entry.time > since
+        ]
         return cls(sorted(steps, key=lambda step: (step.entry.time, step.entry.number)))
 
     def since(self, moment: float, prediction: Sequence[str] = ()) -> Evidence:
