@@ -18,6 +18,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from stompy_jupyter.broker_magics import OPTIONS as BROKER_OPTIONS
 from stompy_jupyter.cursor import Arguments, Place, place_of
 from stompy_jupyter.decode import DECODERS
+from stompy_jupyter.exercises import exercises
 from stompy_jupyter.known import (
     HEADERS,
     MAX_BODY,
@@ -274,6 +275,7 @@ _VALUES: Mapping[str, tuple[str, Callable[[Word], Iterable[str]]]] = {
     "client": ("client", lambda word: word.known.clients()),
     "decode": ("decoder", lambda word: [*DECODERS, *word.known.functions()]),
     "destination": ("destination", lambda word: word.known.destinations()),
+    "exercise": ("exercise", lambda word: exercises()),
     "name": ("variable", Word.names),
     "on": ("session", lambda word: word.known.sessions()),
     "passcode_env": ("variable", lambda word: word.known.environment()),

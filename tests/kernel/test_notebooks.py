@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom in a real kernel."""
+"""Every notebook runs from top to bottom in a real kernel; of the lessons: `test_lessons.py`."""
 
 from itertools import chain
 from pathlib import Path
@@ -10,11 +10,14 @@ from nbclient import NotebookClient
 
 Notebook = nbformat.NotebookNode
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("0?-*.ipynb"))
+LESSONS = sorted(FOLDER.glob("1?-*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
     assert [path.name for path in NOTEBOOKS][:1] == ["01-quickstart.ipynb"]
+    assert sorted(FOLDER.glob("*.ipynb")) == NOTEBOOKS + LESSONS
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -42,7 +45,7 @@ def test_the_notebook_runs_without_an_error(executed: Notebook) -> None:
         assert output.get("name") != "stderr", output
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS + LESSONS, ids=lambda path: path.stem)
 def test_the_notebook_is_kept_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)

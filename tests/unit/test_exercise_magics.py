@@ -9,6 +9,7 @@ from stompy_jupyter import attempts
 from stompy_jupyter.attempts import CheckResult
 from tests.unit.shells import run, run_cell
 from tests.unit.test_attempts import GUESS, HELLO
+from tests.unit.test_completion import offered
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,11 @@ def test_without_a_name_it_lists_all(shell: Any) -> None:
     run(shell, "stomp_check", "hello")
     listed = run(shell, "stomp_check", "").set_index("exercise")
     assert listed.tries.to_dict() == {"hello": 1, "guess": 0}
+
+
+def test_names_of_exercises_are_completed(shell: Any) -> None:
+    assert offered(shell, "%stomp_check |")[:2] == ["hello", "guess"]
+    assert offered(shell, "%%stomp_predict g|") == ["guess"]
 
 
 @pytest.mark.parametrize(
