@@ -43,6 +43,7 @@ from stompy_jupyter.completion import Completion
 from stompy_jupyter.decode import DECODERS
 from stompy_jupyter.display import Listing, frame_html, visible
 from stompy_jupyter.embedded import stop_embedded_broker
+from stompy_jupyter.exercise_magics import StompExerciseMagics
 from stompy_jupyter.notebook import Notebook
 from stompy_jupyter.replay_magics import StompReplayMagics
 from stompy_jupyter.session import StompSession
@@ -173,11 +174,12 @@ class StompMagics(Magics):
             **_given(args, "ca_file", "cert_file", "key_file", "tls"),
             headers=headers_of(args.header),
         )
-        name, sessions = session.name, self.notebook.sessions  # its address, if it has no other
-        if name in sessions:  # first, for a broker may allow one connection to a client-id
-            sessions.pop(name).disconnect()
+        name = session.name  # its address, if it has no other
+        if (before := self.notebook.sessions.get(name)) is not None:
+            before.disconnect()  # first, for a broker may allow one connection to a client-id
+            self.notebook.forget(before)
         session.connect()
-        sessions[name] = session
+        self.notebook.sessions[name] = session
         self.notebook.bind(args.name, session)
         return session
 
@@ -576,7 +578,7 @@ class StompMagics(Magics):
             %stomp
         """
         parse(self.stomp, line)
-        made = map(parser_of, _magics(StompMagics, StompReplayMagics, StompBrokerMagics))
+        made = map(parser_of, _magics(StompMagics, StompReplayMagics, *MORE))
         rows = [_help(parser.description or "") for parser in made]
         return Listing(("example", "what it does"), rows, "%stomp_…? explains one of them")
 
@@ -624,6 +626,9 @@ def _help(description: str) -> tuple[str, str]:
 
 # -- loading ---------------------------------------------------------------------------------
 
+MORE = (StompExerciseMagics, StompBrokerMagics)
+"""The magics that need no more than the notebook, in the order in which %stomp lists them."""
+
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, completion, and how streams and frames are shown."""
@@ -633,8 +638,8 @@ def load(shell: InteractiveShell) -> None:
     except TraitError:  # the configuration has a wrong value
         shell.configurables[:] = before
         raise
-    broker_magics = StompBrokerMagics(shell, magics.notebook)
-    shell.register_magics(magics, StompReplayMagics(shell, magics), broker_magics)
+    more = [kind(shell, magics.notebook) for kind in MORE]
+    shell.register_magics(magics, StompReplayMagics(shell, magics), *more)
     magics.completion.register(shell)
     formatter = shell.display_formatter
     assert formatter is not None
@@ -657,7 +662,7 @@ def _showing(formatter: Any, kind: type, how: Callable[..., Any]) -> Callable[[]
 
 def unload(shell: InteractiveShell) -> None:
     """End what the magics have begun, and take everything back that `load` has brought."""
-    for kind in (StompMagics, StompReplayMagics, StompBrokerMagics):
+    for kind in (StompMagics, StompReplayMagics, *MORE):
         magics = shell.magics_manager.registry.pop(kind.__name__, None)
         for table, names in kind.magics.items():
             for name in names:

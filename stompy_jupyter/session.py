@@ -95,6 +95,7 @@ class StompSession(HasTraits):
         shown = ", ".join(map(str, self._addresses)) if self._addresses else "embedded broker"
         self.set_trait("address", shown)
         self.set_trait("name", name or shown)
+        self._trace.name = self.name
 
     def _parsed(self, address: Any) -> list[Address] | None:
         """Where to connect to; None: to the embedded broker."""
