@@ -440,6 +440,19 @@ class STOMPClient:
         connection.send(wire.encode(command, fields, octets, self.version), asked)
         return asked
 
+    def send_octets(self, octets: bytes) -> None:
+        """Send octets as they are, right or wrong, for those who look into the protocol.
+
+        Whatever they ask for, and what comes of it, is for the caller to know.
+
+        Raises:
+            STOMPClosed: the connection is not there, or broke meanwhile.
+
+        Example:
+            >>> client.send_octets(b"SEND\\ndestination:/queue/Q\\n\\nhello\\x00")
+        """
+        self._sendable().send(octets)
+
     def message(
         self,
         destination: str,

@@ -24,6 +24,15 @@ from tests.requirements import need
 REAL = {"rabbitmq": (missing_rabbitmq, rabbitmq), "activemq": (missing_activemq, activemq)}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-table",
+        action="store_true",
+        help="write what brokers say of wrong frames to notebooks/who-refuses-what.csv, to be "
+        "committed",
+    )
+
+
 @pytest.fixture(params=REAL)
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """Each real broker in turn, for one test alone, which may kill it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stompy import STOMPClient, STOMPError, STOMPFrame, STOMPProtocolError
+from stompy import STOMPClient, STOMPClosed, STOMPError, STOMPFrame, STOMPProtocolError
 from tests.unit.peer import (
     TIMEOUT,
     Link,
@@ -398,3 +398,12 @@ def test_text_of_an_enumeration_goes_out_as_the_text_it_is() -> None:
     headers = [frame.headers for frame in peer.frames[1:-1]]
     places = [headers[i]["destination"] for i in (0, 1, 2, 4)] + [headers[3]["reply"]]
     assert places == ["/queue/orders"] * 5
+
+
+def test_octets_go_out_as_they_are() -> None:
+    with session() as (client, peer):
+        client.send_octets(b"SEND\ndestination:/queue/Q\n\nhello\x00")
+    frame = peer.frames[1]
+    assert (frame.command, frame.body) == ("SEND", b"hello")
+    with pytest.raises(STOMPClosed):
+        client.send_octets(b"\n")
