@@ -39,7 +39,8 @@ class StompExerciseMagics(Magics):
 
         It looks at the frames that have passed, so that any way that is right passes. A hint comes
         with the second try that fails, a solution with the fourth. Its result has a DataFrame `df`;
-        without a name all exercises are listed in one, with how often each was tried.
+        without a name all exercises are listed in one, with how often each was tried. The same in
+        Python: `Attempts().check(exercises()[name])`.
 
         Example::
 
@@ -55,7 +56,8 @@ class StompExerciseMagics(Magics):
         """Say what you expect, before it happens; %stomp_check compares.
 
         The cell is words, parted by blanks, commas or lines; `#` begins a comment. It counts for
-        what happens from then on; saying it again replaces it.
+        what happens from then on; saying it again replaces it. The same in Python:
+        `attempts.predict(exercises()[name], words)`.
 
         Example::
 

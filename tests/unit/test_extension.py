@@ -18,10 +18,10 @@ from tests.unit.shells import called, run
 from tests.unit.waiting import until
 
 LINE = """
-    ack broker connect disconnect nack on pause replay resume send status subscribe unsubscribe wait
-    widget
+    ack broker check connect disconnect explain nack on pause replay resume send sequence status
+    subscribe tally trace unsubscribe wait widget
 """
-CELL = "on send transaction"
+CELL = "explain on predict raw send transaction"
 
 
 def magics(shell: Any) -> dict[str, set[str]]:

@@ -142,7 +142,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs %stomp_connect; returns the addresses and arguments for `STOMPClient.connect`."""
 
     def capture(client: stompy.STOMPClient, addresses: Any, **arguments: Any) -> None:
-        raise Captured(addresses, {k: v for k, v in arguments.items() if k != "on_state"})
+        own = ("on_state", "trace")  # of the session
+        raise Captured(addresses, {k: v for k, v in arguments.items() if k not in own})
 
     monkeypatch.setattr(stompy.STOMPClient, "connect", capture)
 
