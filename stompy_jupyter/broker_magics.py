@@ -53,6 +53,9 @@ class StompBrokerMagics(Magics):
             "--reorder", type=int, default=0, metavar="N", help="faults: N MESSAGEs in reverse"
         ),
         argument(
+            "--lose", type=int, default=0, metavar="N", help="faults: every Nth MESSAGE is lost"
+        ),
+        argument(
             "--drop-after", type=int, default=0, metavar="N", help="faults: cut after N frames"
         ),
         argument("--drop", action="store_true", help="faults: cut the connection now"),

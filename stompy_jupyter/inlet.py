@@ -34,6 +34,7 @@ class Inlet:
         callbacks, former: who is called with each frame, and who was.
         paused: whether its subscription has ended for a while.
         over: whether it has ended for good.
+        subscriptions: the ids of its subscriptions, the newest last: each begins with another.
         answered: set when the broker has confirmed or refused SUBSCRIBE.
         refused: whether it has refused it.
         changing: held while it is subscribed or its subscription ended.
@@ -59,6 +60,7 @@ class Inlet:
         self.former: tuple[Callback, ...] = ()
         self.paused = False
         self.over = False
+        self.subscriptions: tuple[str, ...] = ()
         self.answered = threading.Event()
         self.refused = False
         self.changing = threading.RLock()

@@ -18,6 +18,7 @@ from stompy_jupyter.replaying import ReplaySession
 from stompy_jupyter.saved import session_html
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
+from stompy_jupyter.trace import FrameTrace
 from stompy_jupyter.widget import StompWidget
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from stompy import STOMPFrame
     from stompy_jupyter.displays import Bundle
-    from stompy_jupyter.trace import FrameTrace
+    from stompy_jupyter.raw import RawConnection
 
     Callback = Callable[[STOMPFrame], object]
 
@@ -43,6 +44,7 @@ class Notebook:
 
     Attributes:
         sessions: the open sessions by their names, the newest last.
+        raw: the connection for frames typed by hand, the newest; it may have ended.
         destinations: where was sent to or subscribed, the newest last.
         displays: what cells have shown, to be replaced when it has ended.
         short_errors: whether errors of magics are shown without their stack.
@@ -51,6 +53,7 @@ class Notebook:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.sessions: dict[str, StompSession] = {}
+        self.raw: RawConnection | None = None
         self.destinations: dict[str, None] = {}
         self.short_errors = True
         self._traces: deque[FrameTrace] = deque(maxlen=KEPT_TRACES)  # of sessions that have ended
@@ -73,6 +76,7 @@ class Notebook:
         for session in self.sessions.values():
             session.disconnect()
         self.sessions.clear()
+        self.set_raw(None)
         for widget in list(self._made):
             widget.close()
         self.displays.finish()
@@ -102,6 +106,49 @@ class Notebook:
         """Forget a session that has ended; its trace is kept for those who ask what it did."""
         self._traces.append(session.trace)
         self.sessions = {k: known for k, known in self.sessions.items() if known is not session}
+
+    def set_raw(self, raw: RawConnection | None) -> None:
+        """Have another connection by hand, or none; the one before is closed, its trace kept."""
+        if self.raw is not None:
+            self.raw.close()
+            self._traces.append(self.raw.trace)
+        self.raw = raw
+
+    def traces(self) -> list[FrameTrace]:
+        """The traces of all that may send, also of the newest that have ended; for any thread."""
+        ended, sessions, raw = list(self._traces), list(self.sessions.values()), self.raw
+        return [*ended, *(each.trace for each in sessions), *([raw.trace] if raw else [])]
+
+    def trace(self, name: str | None = None) -> FrameTrace:
+        """The trace of a session, also of one that has ended; by its name or its variable.
+
+        ``raw`` is that of the connection by hand. Without a name: of the newest session or of the
+        connection by hand, whichever has had the last frame; where there is neither, of the last
+        that has ended.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name is None:
+            return self._newest_trace()
+        named = {trace.name: trace for trace in self._traces}
+        if self.raw is not None:
+            named["raw"] = self.raw.trace
+        named |= {session.name: session.trace for session in self.sessions.values()}
+        found = named.get(name) or self.variable(name)
+        trace = found if isinstance(found, FrameTrace) else getattr(found, "trace", None)
+        if not isinstance(trace, FrameTrace):
+            raise UsageError(f"{name!r} is no session: %stomp_status lists them")
+        return trace
+
+    def _newest_trace(self) -> FrameTrace:
+        known = [self.session().trace] if self.sessions else []
+        if self.raw is not None:
+            known.append(self.raw.trace)
+        known = known or list(self._traces)[-1:]
+        if not known:
+            raise UsageError("no session yet: connect with %stomp_connect")
+        return max(known, key=_last_time)
 
     def streams(self) -> dict[str, FrameStream]:
         """The streams of all sessions by their names, the newest last."""
@@ -253,6 +300,12 @@ class Notebook:
                 f"no passcode for {login}, and nobody here who could be asked: put it into an "
                 "environment variable and say --passcode-env VARIABLE"
             ) from None
+
+
+def _last_time(trace: FrameTrace) -> float:
+    """When its last frame passed, heart-beats aside; 0 where there is none."""
+    passed = (entry.time for entry in reversed(trace.newest()) if entry.command != "heart-beat")
+    return next(passed, 0.0)
 
 
 def _is_open(widget: StompWidget | None) -> TypeGuard[StompWidget]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import itertools
 import os
 import sys
@@ -16,9 +17,11 @@ from stompy_jupyter.display import MAX_FRAMES, MAX_HTML, PREVIEW, frames_html, v
 from stompy_jupyter.export import to_csv, to_parquet
 from stompy_jupyter.quality import quality
 from stompy_jupyter.table import WAIT_SLICE
+from stompy_jupyter.tally import GRACE, Tally
+from stompy_jupyter.trace import FrameTrace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Literal
 
     import pandas as pd
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from stompy_jupyter.keep import Kept
     from stompy_jupyter.session import StompSession
     from stompy_jupyter.table import FrameTable
+
+    Senders = Iterable[StompSession | FrameTrace]
 
 _HINTS = {
     "paused": "the stream is paused: resume() it, or %stomp_resume",
@@ -66,6 +71,7 @@ class FrameStream:
         self.name = name
         self.sequence: str | None = None
         self._inlet = inlet
+        self._tallies: tuple[Tally, ...] = ()
 
     # -- what has come -----------------------------------------------------------------------
 
@@ -520,6 +526,48 @@ class FrameStream:
             until=until,
         )
 
+    def tally(
+        self,
+        by: str | None = None,
+        senders: Senders | Callable[[], Senders] = (),
+        grace: float = GRACE,
+    ) -> Tally:
+        """Count from now on what is sent to its destination against what comes of it.
+
+        The widget shows the newest that was not stopped.
+
+        Args:
+            by: the header by which messages are told from each other; None: their bodies.
+            senders: the sessions that send, or their traces, or a function that gives those that
+                there are, in any thread; by default its own session.
+            grace: seconds in which a message that was sent is on its way, and not lost.
+
+        Raises:
+            STOMPClosed: the stream has ended.
+            STOMPError: it is a replay: nobody sends.
+            ValueError: an argument is none of those that are possible.
+
+        Example:
+            >>> tally = prices.tally(by="n")
+            >>> tally.counts.lost, tally.counts.doubled
+            (1, 2)
+        """
+        if self.session.replays:
+            raise STOMPError(
+                "nothing is sent to a replay", hint="stream.quality says which numbers are missing"
+            )
+        if not self.live:
+            raise STOMPClosed(f"the stream {self.name} has ended", hint="subscribe again")
+        given = senders if callable(senders) else tuple(senders) or (self.session,)
+        tally = Tally(self._inlet, self.session.trace, functools.partial(_traces, given), by, grace)
+        self._tallies = (*self.tallies, tally)
+        return tally
+
+    @property
+    def tallies(self) -> tuple[Tally, ...]:
+        """The tallies that were not stopped, the newest last."""
+        return tuple(tally for tally in self._tallies if not tally.stopped)
+
     # -- files -------------------------------------------------------------------------------
 
     def to_parquet(self, path: str | os.PathLike[str], *, progress: bool = True) -> int:
@@ -578,3 +626,9 @@ class FrameStream:
     def _repr_html_(self, frames: int = MAX_FRAMES, limit: int = MAX_HTML) -> str:
         first, rows = self.table.last(frames, body=PREVIEW + 1)
         return frames_html(first, rows, self._summary(), limit)
+
+
+def _traces(senders: Senders | Callable[[], Senders]) -> list[FrameTrace]:
+    """The traces of those who send."""
+    given = senders() if callable(senders) else senders
+    return [sender if isinstance(sender, FrameTrace) else sender.trace for sender in given]

@@ -136,7 +136,9 @@ class StompWidget(anywidget.AnyWidget):
             now = time.monotonic()
             agreed = zip(client.heart_beat, silence, strict=True)
             beats = [now - seconds if interval else 0.0 for interval, seconds in agreed]
-        return (session.sent, session.received, session.reconnects, *beats)
+        tallies = [n for stream in self._subject.streams(self._last) for n in _tally_of(stream)]
+        counts = (session.sent, session.received, session.reconnects, session.trace.passed)
+        return (*counts, *beats, *tallies)
 
     # -- what the browser asks ---------------------------------------------------------------
 
@@ -183,6 +185,13 @@ def _state_of(stream: FrameStream | dict[str, Any]) -> object:
     if state == "ended":
         return stream.id, state, *numbers
     return stream.id, state, *numbers, stream.waiting, stream.answers
+
+
+def _tally_of(stream: FrameStream | dict[str, Any]) -> tuple[float, ...]:
+    """The numbers of its newest tally: some change though no frame comes."""
+    if isinstance(stream, dict) or not stream.tallies:
+        return ()
+    return stream.tallies[-1].glance()
 
 
 def _differ(now: Sequence[float], before: Sequence[float]) -> bool:

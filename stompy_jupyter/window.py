@@ -182,7 +182,7 @@ def make_window(
         "now": int(time.time() * 1000),
         "session": head["session"],
         "streams": parts,
-        "log": _newest_that_fit(head["log"][-bounds.entries :], bounds.log),
+        "log": newest_that_fit(head["log"][-bounds.entries :], bounds.log),
     }
     left = min(bounds.rows, bounds.octets - size_of(window))
     shown = list(zip(listed, parts, strict=True))[-bounds.filled :]
@@ -216,12 +216,13 @@ def _session_part(session: StompSession, transaction: Json | None) -> Json:
         "sent": session.sent,
         "received": session.received,
         "reconnects": session.reconnects,
+        "passed": session.trace.passed,
         "transaction": transaction,
         "beats": beats,
     }
 
 
-def _newest_that_fit(parts: Sequence[Any], octets: int) -> list[Any]:
+def newest_that_fit(parts: Sequence[Any], octets: int) -> list[Any]:
     """The last of some parts of a window, as many as fit into so many octets."""
     fitting: list[Any] = []
     for part in reversed(parts):
@@ -265,11 +266,20 @@ def _part_of(stream: FrameStream | Json, room: int, counts: int) -> Json:
         "octets": stream.table.octets,
         "waiting": stream.waiting,
         "answers": stream.answers,
+        "tally": _tally_of(stream),
         "variable": _variable_of(stream.name, room // 4),
         "rate": {"second": second, "frames": _without_leading_zeros(frames[-counts:])},
         "first": received,
         **nothing,
     }
+
+
+def _tally_of(stream: FrameStream) -> Json | None:
+    """The numbers of its newest tally, not older than a second."""
+    if not stream.tallies:
+        return None
+    counts = stream.tallies[-1].glance()._asdict()
+    return {"coming": counts.pop("on_its_way"), **counts}
 
 
 def _rows_kept(stream: FrameStream | Json) -> int:
@@ -312,7 +322,7 @@ def _fill_again(part: Json, old: Json, each: int, room: int) -> int:
     size = size_of(old["columns"])
     if size > room:
         return 0
-    rows = _newest_that_fit(old["rows"][-each:], room - size)
+    rows = newest_that_fit(old["rows"][-each:], room - size)
     first = old["first"] + len(old["rows"]) - len(rows)
     part |= {"columns": old["columns"], "first": first, "rows": rows}
     return size + size_of(rows)
@@ -411,7 +421,7 @@ def frame_of(stream: FrameStream, number: int, offset: int) -> tuple[Json, bytes
         LookupError: the stream has no such frame, or not any more.
     """
     frame, whole, received_ns = stream.table.frame(number)
-    headers, is_cut = _heads(frame.Headers)
+    headers, is_cut = heads_of(frame.Headers)
     shown = {
         "stream": stream.id,
         "number": number,
@@ -428,7 +438,7 @@ def frame_of(stream: FrameStream, number: int, offset: int) -> tuple[Json, bytes
     return shown, frame.Body[offset : offset + MAX_PART]
 
 
-def _heads(headers: Mapping[str, str]) -> tuple[list[list[str]], bool]:
+def heads_of(headers: Mapping[str, str]) -> tuple[list[list[str]], bool]:
     """The headers that fit, and whether some do not."""
     heads: list[list[str]] = []
     left = MAX_HEADS

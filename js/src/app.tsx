@@ -7,6 +7,7 @@ import { Head } from "./head";
 import { useChanges, useInterval, useSeconds } from "./hooks";
 import { Log } from "./log";
 import type { SessionWindow, StreamWindow } from "./protocol";
+import { Sequence } from "./sequence";
 import type { Store } from "./store";
 import { Streams } from "./streams";
 import { Tabs } from "./tabs";
@@ -95,6 +96,11 @@ function Whole({ store, window, act, tell }: WholeProps) {
           tell={tell}
         />
       ),
+    },
+    {
+      name: "sequence",
+      label: "Sequence",
+      content: () => <Sequence store={store} session={window.session} shown={tab === "sequence"} />,
     },
     { name: "log", label: "Log", content: () => <Log store={store} window={window} /> },
   ];

@@ -5,6 +5,7 @@ import { Button } from "./button";
 import { charsetOf, decodeText } from "./charset";
 import type { Copied } from "./code";
 import { Copies } from "./copies";
+import { REBUILT } from "./meanings";
 import { encodeFrame } from "./octets";
 import { type Frame, isFrame, type StreamWindow } from "./protocol";
 import { RawFrame } from "./raw";
@@ -176,10 +177,6 @@ function Headers({ frame }: { frame: Frame }) {
     </>
   );
 }
-
-const REBUILT =
-  "An older frame, taken from the table: content-length, subscription, ack and the order of the " +
-  "headers are not known any more.";
 
 function noteOn({ frame, body }: Whole): string | null {
   const notes = [

@@ -1,7 +1,14 @@
 /** The octets of a frame, part by part, as `stompy/wire.py` writes them. No page, no clock. */
 
 import { charsetOf, encodeText, hasLoneSurrogate } from "./charset";
-import { explainBody, explainCommand, explainHeader } from "./meanings";
+import {
+  explainBody,
+  explainCommand,
+  explainEscape,
+  explainHeader,
+  explainValue,
+  say,
+} from "./meanings";
 import { visible } from "./visible";
 
 export type Header = [name: string, value: string];
@@ -14,6 +21,7 @@ export interface Part {
     | "colon"
     | "header value"
     | "escape"
+    | "blanks"
     | "blank line"
     | "body"
     | "NUL";
@@ -34,10 +42,10 @@ const SPECIAL = new Map([
 ]);
 
 const ESCAPES = new Map([
-  ["\\", ["\\\\", "a backslash"]],
-  ["\n", ["\\n", "a line feed"]],
-  [":", ["\\c", "a colon"]],
-  ["\r", ["\\r", "a carriage return"]],
+  ["\\", "\\\\"],
+  ["\n", "\\n"],
+  [":", "\\c"],
+  ["\r", "\\r"],
 ]);
 
 const utf8 = new TextEncoder();
@@ -70,35 +78,61 @@ export function encodeFrame(
     }
   };
   const special = specialIn(command, version);
-  const addText = (name: Part["name"], text: string, meaning: string, header: string) => {
+  // The words of versions that do not exist are those of the newest.
+  const words = SPECIAL.has(version) || version === "1.0" ? version : "1.2";
+  const addText = (name: Part["name"], text: string, means: string, header: string) => {
+    const meaning = text.endsWith("\r") && !special?.test("\r") ? endsInCr(means, words) : means;
+    const [before, inner, after] = version === "1.0" ? inBlanks(text) : ["", text, ""];
+    add("blanks", before, say("blanks", words), header);
     // Every second piece is one that is escaped.
-    for (const [i, piece] of (special ? text.split(special) : [text]).entries()) {
-      const [pair = "", stands] = ESCAPES.get(i % 2 === 1 ? piece : "") ?? [];
-      if (stands === undefined) {
+    for (const [i, piece] of (special ? inner.split(special) : [inner]).entries()) {
+      const pair = ESCAPES.get(i % 2 === 1 ? piece : "");
+      if (pair === undefined) {
         add(name, piece, meaning, header);
       } else {
-        add("escape", pair, `${pair} stands for ${stands} (Value Encoding)`, header);
+        add("escape", pair, explainEscape(pair, words), header);
       }
     }
+    add("blanks", after, say("blanks", words), header);
   };
 
-  add("command", command, explainCommand(command));
-  add("line end", "\n", "ends the command");
+  add("command", command, explainCommand(command, words));
+  add("line end", "\n", say("command-end", words));
   const seen = new Set<string>();
-  for (const [name, value] of headers) {
-    const meaning = seen.has(name)
-      ? "does not count: of a repeated header the first entry does (Repeated Header Entries)"
-      : explainHeader(name, value, size);
+  for (const [given, worth] of headers) {
+    // Blanks that do not count in a version are in no name.
+    const [name, value] =
+      version === "1.0" ? [inBlanks(given)[1], inBlanks(worth)[1]] : [given, worth];
+    const repeated = seen.has(name) ? say("repeated", words, "Repeated Header Entries") : null;
     seen.add(name);
-    addText("header name", name, meaning, name);
-    add("colon", ":", "parts the name from the value", name);
-    addText("header value", value, meaning, name);
-    add("line end", "\n", "ends the header", name);
+    addText("header name", given, repeated ?? explainHeader(name, command, words), name);
+    add("colon", ":", say("colon", words), name);
+    const says = repeated ?? explainValue(name, value, command, words, size);
+    addText("header value", worth, says, name);
+    add("line end", "\n", say("header-end", words), name);
   }
-  add("blank line", "\n", "ends the headers; the body begins (STOMP Frames)");
-  add("body", body, explainBody(body.length, size));
-  add("NUL", "\0", "ends the frame (STOMP Frames)");
+  add("blank line", "\n", say("blank-line", words, "STOMP Frames"));
+  add("body", body, explainBody(command, words, body.length, size));
+  add("NUL", "\0", say("nul", words, "STOMP Frames"));
   return parts;
+}
+
+function endsInCr(means: string, version: string): string {
+  return say("cr", version, undefined, { means });
+}
+
+/** The blanks before a text, what is in them, and those behind it: STOMP 1.0 takes them away. */
+function inBlanks(text: string): [before: string, inner: string, after: string] {
+  const isBlank = (at: number) => text[at] === " " || text[at] === "\t";
+  let begin = 0;
+  while (isBlank(begin)) {
+    begin++;
+  }
+  let end = text.length;
+  while (end > begin && isBlank(end - 1)) {
+    end--;
+  }
+  return [text.slice(0, begin), text.slice(begin, end), text.slice(end)];
 }
 
 export function toOctets(parts: Part[]): Uint8Array {

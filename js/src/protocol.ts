@@ -25,6 +25,8 @@ export interface SessionState {
   sent: number;
   received: number;
   reconnects: number;
+  /** Grows with whatever passes on the wire; older kernels do not tell. */
+  passed?: number;
   transaction: { id: string; frames: number } | null;
   beats: { out: Beat; in: Beat } | null;
 }
@@ -52,6 +54,8 @@ export interface StreamWindow {
   waiting: number;
   /** Whether ACK and NACK by hand are possible. */
   answers: boolean;
+  /** What was sent against what has come; null where nobody counts. */
+  tally: TallyWindow | null;
   /** What Python calls it. */
   variable: string;
   rate: { second: number; frames: number[] };
@@ -59,6 +63,19 @@ export interface StreamWindow {
   columns: Column[];
   first: number;
   rows: Row[];
+}
+
+export interface TallyWindow {
+  expected: number;
+  arrived: number;
+  lost: number;
+  doubled: number;
+  redelivered: number;
+  unexpected: number;
+  /** Sent a moment ago, and not there yet. */
+  coming: number;
+  /** Whether all frames were seen: otherwise nothing can be said of what is lost. */
+  complete: boolean;
 }
 
 export type Column = [header: string, column: string];
@@ -106,6 +123,46 @@ export interface Sent {
   ms: number | null;
 }
 
+/** The first and the last of numbers that follow each other. */
+export type Span = [number, number];
+
+/** One line of a sequence: a frame, a run of heart-beats, a new connection, or no whole frame. */
+export interface Line {
+  kind: string;
+  /** In the trace; of heart-beats that of the first, of a connection that of what comes next. */
+  number: number;
+  time: number;
+  sent: boolean;
+  command: string;
+  label: string;
+  /** The frames that it answers, and those that answer it. */
+  answers: Span[];
+  answered: Span[];
+  /** "", "open", "came", or "none". */
+  receipt: string;
+  transaction: string | null;
+  outcome: string | null;
+}
+
+export interface SequenceLines {
+  passed: number;
+  replay: boolean;
+  lines: Line[];
+}
+
+/** What has passed, with its octets, or the first of them, in a buffer. */
+export interface Passage {
+  number: number;
+  time: number;
+  sent: boolean;
+  command: string;
+  headers: [string, string][];
+  /** Where the body begins and ends; null where the octets are not as one would write them. */
+  body: Span | null;
+  size: number;
+  version: string;
+}
+
 export interface Reply {
   kind: "reply";
   id: string;
@@ -149,6 +206,17 @@ const isRow: Check = (value) => {
   return isNumber(received) && isCount(size) && isText(body) && values.every(orNull(isText));
 };
 
+const isTally = shape({
+  expected: isCount,
+  arrived: isCount,
+  lost: isCount,
+  doubled: isCount,
+  redelivered: isCount,
+  unexpected: isCount,
+  coming: isCount,
+  complete: isFlag,
+});
+
 const isStream = shape({
   id: isText,
   name: isText,
@@ -161,6 +229,7 @@ const isStream = shape({
   octets: isCount,
   waiting: isCount,
   answers: isFlag,
+  tally: orNull(isTally),
   variable: isText,
   rate: shape({ second: isCount, frames: arrayOf(isCount) }),
   columns: isColumns,
@@ -199,6 +268,7 @@ export const isWindow = guard<SessionWindow>(
       sent: isCount,
       received: isCount,
       reconnects: isCount,
+      passed: (value) => value === undefined || isCount(value),
       transaction: orNull(shape({ id: isText, frames: isCount })),
       beats: orNull(shape({ out: isBeat, in: isBeat })),
     }),
@@ -231,6 +301,43 @@ export const isFrame = guard<Frame>(
     offset: isCount,
     version: isText,
     answerable: isFlag,
+  }),
+);
+
+const isSpan: Check = (value) => arrayOf(isCount)(value) && (value as Span).length === 2;
+
+export const isSequence = guard<SequenceLines>(
+  shape({
+    passed: isCount,
+    replay: isFlag,
+    lines: arrayOf(
+      shape({
+        kind: isText,
+        number: isCount,
+        time: isNumber,
+        sent: isFlag,
+        command: isText,
+        label: isText,
+        answers: arrayOf(isSpan),
+        answered: arrayOf(isSpan),
+        receipt: isText,
+        transaction: orNull(isText),
+        outcome: orNull(isText),
+      }),
+    ),
+  }),
+);
+
+export const isPassage = guard<Passage>(
+  shape({
+    number: isCount,
+    time: isNumber,
+    sent: isFlag,
+    command: isText,
+    headers: isColumns,
+    body: orNull(isSpan),
+    size: isCount,
+    version: isText,
   }),
 );
 

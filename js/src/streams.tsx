@@ -5,6 +5,7 @@ import { submitOnEnter } from "./forms";
 import { useId } from "./hooks";
 import type { SessionWindow, StreamWindow } from "./protocol";
 import { framesPerSecond } from "./rate";
+import { TallyLine } from "./tally";
 import { count, counted, perSecond } from "./text";
 
 const MODES = ["auto", "client", "client-individual"];
@@ -42,7 +43,7 @@ export function Streams(props: {
 
 /** What there is to know of the chosen stream, and what can be done with its subscription. */
 function Chosen({ stream, now, act }: { stream: StreamWindow; now: number; act: Act }) {
-  const { id, name, destination, ack, state, error, dropped, waiting } = stream;
+  const { id, name, destination, ack, state, error, dropped, waiting, tally } = stream;
   const say = (kind: string, done: string) => () =>
     act(kind, { stream: id }, () => `${name}: ${done}.`);
   return (
@@ -63,6 +64,7 @@ function Chosen({ stream, now, act }: { stream: StreamWindow; now: number; act: 
       {state !== "ended" && (
         <Button onClick={say("unsubscribe", "unsubscribed; its frames stay")}>Unsubscribe</Button>
       )}
+      {tally !== null && <TallyLine tally={tally} />}
       {error !== null && (
         <p class="stompy-error" role="alert">
           {error}

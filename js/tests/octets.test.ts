@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { explainHeader, explainValue } from "../src/meanings";
 import { composeSend, encodeFrame, type Header, refusal, toOctets } from "../src/octets";
 import vectors from "./frames.json";
 
@@ -142,4 +143,28 @@ test("half a character is refused: UTF-8 cannot hold it", () => {
   expect(composeSend({ ...none, headers: [["a", "\udc00"]], body: "" })).toEqual({
     error: "a header that UTF-8 cannot hold",
   });
+});
+
+test.each(vectors.parts)("the parts are those of Python: $command, STOMP $version", (vector) => {
+  const { command, headers, body, version } = vector;
+  const parts = encodeFrame(command, headers as Header[], octets(body), version);
+  expect(
+    parts.map((part) => [part.name, latin1(part.octets), part.meaning, part.header ?? null]),
+  ).toEqual(vector.parts);
+});
+
+test("a header means what Python says", () => {
+  type Meaning = [string, string, string, string, number, string, string];
+  for (const [
+    name,
+    value,
+    command,
+    version,
+    size,
+    ofHeader,
+    ofValue,
+  ] of vectors.meanings as Meaning[]) {
+    expect(explainHeader(name, command, version)).toBe(ofHeader);
+    expect(explainValue(name, value, command, version, size)).toBe(ofValue);
+  }
 });

@@ -31,6 +31,10 @@ class Faults:
         no_heart_beats: heart-beats are not sent.
         duplicate: each MESSAGE is sent twice.
         reorder: so many MESSAGE frames at a time are sent in reverse order; 0 for none.
+        lose: every so many-th MESSAGE is not sent, and the connection stays; 0 for none, 1 for all.
+            In the client modes the broker waits for its ACK all the same: the message comes again
+            when the subscription or the connection has ended. In the mode ``client`` an ACK of a
+            later message covers it, and it is lost for good; so it is in the mode ``auto``.
 
     Example:
         >>> broker.set_faults(Faults(slow=0.2, duplicate=True))
@@ -43,11 +47,12 @@ class Faults:
     no_heart_beats: bool = False
     duplicate: bool = False
     reorder: int = 0
+    lose: int = 0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.slow, int | float) and 0 <= self.slow < float("inf")):
             raise ValueError(f"slow must be seconds, 0 or more, not {self.slow!r}")
-        for name in ("split", "drop_after", "reorder"):
+        for name in ("split", "drop_after", "reorder", "lose"):
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= 0):
                 raise ValueError(f"{name} must be a whole number, 0 or more, not {value!r}")
@@ -75,6 +80,7 @@ class FaultyLine:
         self._gathered: list[bytes | memoryview] = []  # to be reordered
         self._gathered_until = 0.0
         self._passed = 0
+        self._messages = 0
 
     def put(self, frames: Iterable[bytes | memoryview], now: float) -> None:
         """Send frames on their way; `Outbox.whole_frames` makes every piece one."""
@@ -83,6 +89,8 @@ class FaultyLine:
             if faults.no_receipts and _is(frame, b"RECEIPT\n"):
                 continue
             if faults.no_heart_beats and frame == b"\n":
+                continue
+            if self._loses(frame):
                 continue
             if not (faults.reorder and _is(frame, b"MESSAGE\n")):
                 self._send_gathered(now)
@@ -124,6 +132,12 @@ class FaultyLine:
         if self._gathered:
             moments.append(self._gathered_until)
         return min(moments, default=None)
+
+    def _loses(self, frame: bytes | memoryview) -> bool:
+        if not (self._faults.lose and _is(frame, b"MESSAGE\n")):
+            return False
+        self._messages += 1
+        return self._messages % self._faults.lose == 0
 
     def _send_gathered(self, now: float) -> None:
         gathered, self._gathered = self._gathered, []

@@ -23,7 +23,7 @@ const now = Date.now();
 const listeners = [];
 const stream = {
     id: "s1", name: "prices", destination: "/topic/prices", ack: "auto", state: "live",
-    error: null, received: 12, dropped: 0, octets: 1200, waiting: 0, answers: false,
+    error: null, received: 12, dropped: 0, octets: 1200, waiting: 0, answers: false, tally: null,
     variable: "prices", rate: { second: Math.floor(now / 1000), frames: [4, 5, 3] },
     columns: [["content-type", "content_type"]], first: 0,
     rows: Array(12).fill([now, BODY.length, BODY, "application/json"]),

@@ -8,6 +8,7 @@ from stompy import AckMode, STOMPClient, STOMPClosed, STOMPError, STOMPFrame
 from stompy_jupyter import FrameStream, FrameTable
 from stompy_jupyter.inlet import Inlet
 from stompy_jupyter.journal import Journal
+from stompy_jupyter.trace import FrameTrace
 
 ARRIVAL = 1_700_000_000_123_456_789
 """When the frames of `receive` came, in nanoseconds since 1970."""
@@ -35,6 +36,8 @@ class FakeSession:
         self.sent = self.received = self.reconnects = 0
         self.streams: dict[str, FrameStream] = {}
         self.journal = Journal()
+        self.trace = FrameTrace()
+        self.replays = False
         self.fake: FakeClient | None = FakeClient()
 
     @property

@@ -82,6 +82,16 @@ def test_faults_come_and_go(shell, started, queue):
     assert received(queue, 4) == ["twice", "twice", "once", "and once"]
 
 
+def test_single_messages_are_lost_until_the_faults_are_off(shell, started, queue):
+    run(shell, "stomp_broker", "faults --lose 2")
+    for body in "abc":
+        run(shell, "stomp_send", f"/queue/q {body}")
+    assert received(queue, 2) == ["a", "c"]
+    run(shell, "stomp_broker", "faults --off")
+    run(shell, "stomp_send", "/queue/q d")
+    assert received(queue, 3) == ["a", "c", "d"]
+
+
 def test_a_client_can_be_dropped(shell, started, queue):
     run(shell, "stomp_broker", "faults --slow 0.01")
     on = run(shell, "stomp_broker", "faults --drop --client 1")
@@ -112,6 +122,7 @@ def test_faults_with_an_unknown_client_are_an_error(shell, started):
         ("--no-heart-beats", Faults(no_heart_beats=True)),
         ("--duplicate --reorder 2", Faults(duplicate=True, reorder=2)),
         ("--drop-after 1000", Faults(drop_after=1000)),
+        ("--lose 3", Faults(lose=3)),
     ],
 )
 def test_each_fault_has_its_option_and_takes_the_place_of_the_last(shell, started, line, faults):
@@ -162,7 +173,8 @@ def test_a_port_that_is_none_is_an_error_and_starts_nothing(shell, line):
 
 def test_a_wrong_fault_changes_nothing(shell, started):
     run(shell, "stomp_broker", "faults --duplicate")
-    for line in ("faults --slow -1", "faults --split x", "faults --reorder -2", "faults --port 1"):
+    wrong = ("--slow -1", "--split x", "--reorder -2", "--lose -1", "--lose 1.5", "--port 1")
+    for line in (f"faults {option}" for option in wrong):
         with pytest.raises(UsageError):
             run(shell, "stomp_broker", line)
     assert started.faults == Faults(duplicate=True)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from stompy import STOMPError
-from stompy_jupyter import StompSession, StompWidget, widget
+from stompy import STOMPError, TracedFrame
+from stompy.wire import encode
+from stompy_jupyter import StompSession, StompWidget, tally, widget
 from stompy_jupyter.publisher import publisher
+from stompy_jupyter.trace import FrameTrace
 from stompy_jupyter.window import SAVED, size_of
 from tests.unit.fakes import FakeSession, receive
 from tests.unit.peer import Link, Peer, raw
@@ -150,6 +152,57 @@ def test_numbers_alone_are_news_less_often_the_more_widgets_there_are(session, c
     assert shown.news() is None
     clock[0] += 0.2
     assert shown.news()["session"]["received"] == 1
+
+
+SENT = encode("SEND", {"destination": "/topic/t"}, b"a")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_tally_is_news_once_a_second_also_when_no_frame_comes(session, clock, monkeypatch):
+    stream = session.add("t")
+    wall = [2_000_000_000.0]
+    monkeypatch.setattr(tally.time, "time", lambda: wall[0])
+    shown = StompWidget(session)
+    assert shown.news()["streams"][0]["tally"] is None
+
+    def news(seconds: float) -> dict[str, Any] | None:
+        clock[0] += seconds
+        wall[0] += seconds
+        window = shown.news()
+        return window and window["streams"][0]["tally"]
+
+    stream.tally(grace=2.5)
+    assert news(1.1)["expected"] == 0
+    assert news(1.1) is None
+    sent_at(session.trace, wall[0])
+    assert news(0.5)["coming"] == 0  # that something was sent is news by itself
+    assert news(1.1)["coming"] == 1
+    assert news(0.5) is None
+    found = news(1.1)  # what is on its way is lost by now
+    assert (found["coming"], found["lost"]) == (0, 1)
+    assert news(100) is None
+    stream.tallies[0].stop()
+    assert news(1.1) is None
+    assert shown.window()["streams"][0]["tally"] is None
+
+
+def sent_at(trace: FrameTrace, moment: float) -> None:
+    """Have a message sent to the stream's destination then."""
+    tell = trace.beside(lambda _: None)
+    assert callable(tell)
+    tell(TracedFrame(moment, True, SENT, "1.2"))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_how_a_tally_has_ended_comes_with_the_end_of_its_stream(session, clock):
+    stream = session.add("t")
+    stream.tally(grace=1000)
+    shown = StompWidget(session, stream)
+    sent_at(session.trace, time.time())
+    clock[0] += 1.1
+    assert shown.news()["streams"][0]["tally"]["coming"] == 1
+    stream.table.end()
+    assert shown.news()["streams"][0]["tally"]["lost"] == 1
 
 
 @pytest.mark.usefixtures("quiet")

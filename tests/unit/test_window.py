@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stompy import AckMode, STOMPClient, STOMPError, STOMPFrame
+from stompy.wire import encode
 from stompy_jupyter import FrameStream, FrameTable
 from stompy_jupyter.inlet import Inlet
 from stompy_jupyter.search import Term
@@ -25,6 +26,7 @@ from stompy_jupyter.window import (
     size_of,
 )
 from tests.unit.fakes import ARRIVAL, FakeSession, receive
+from tests.unit.test_frame_trace import told
 
 KIB = 1024
 MS = ARRIVAL // 1_000_000
@@ -78,6 +80,7 @@ def test_a_window_says_how_the_session_is(session):
         "sent": 3,
         "received": 4,
         "reconnects": 1,
+        "passed": 0,
         "transaction": {"id": "t", "frames": 2},
         "beats": {"out": [10_000, 1500], "in": [0, 2250]},
     }
@@ -129,6 +132,7 @@ def test_a_window_shows_the_streams_and_their_newest_rows(session):
         "dropped": prices.dropped,
         "waiting": 0,
         "answers": False,
+        "tally": None,
         "variable": "prices",
         "rate": {"second": MS // 1000, "frames": [250]},
         "columns": [["destination", "destination"], ["currency", "currency"]],
@@ -426,6 +430,21 @@ def test_what_was_found_is_numbers_and_how_many_there_are(session):
 
 
 # -- acknowledging by hand -----------------------------------------------------------------------
+
+
+def test_a_stream_with_a_tally_has_its_numbers(session):
+    stream = session.add("t", "/queue/q")
+    first = stream.tally()
+    told(session.trace, encode("SEND", {"destination": "/queue/q"}, b"a"))
+    newest = stream.tally()
+    told(session.trace, encode("SEND", {"destination": "/queue/q"}, b"b"))
+    numbers = {"expected": 1, "arrived": 0, "lost": 1, "doubled": 0, "redelivered": 0}
+    shown = {**numbers, "unexpected": 0, "coming": 0, "complete": True}
+    assert window_of(session)["streams"][0]["tally"] == shown
+    newest.stop()
+    assert window_of(session)["streams"][0]["tally"] == {**shown, "expected": 2, "lost": 2}
+    first.stop()
+    assert window_of(session)["streams"][0]["tally"] is None
 
 
 @pytest.mark.parametrize(

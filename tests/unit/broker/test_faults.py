@@ -140,6 +140,13 @@ def test_one_message_has_nothing_to_change_places_with():
     assert passed(Faults(reorder=1), message(1), message(2)) == [message(1), message(2)]
 
 
+def test_every_so_many_th_message_is_lost_and_nothing_else():
+    first, then = map(message, range(3)), map(message, range(3, 6))
+    frames = passed(Faults(lose=3), *first, RECEIPT, BEAT, *then)
+    assert frames == [message(0), message(1), RECEIPT, BEAT, message(3), message(4)]
+    assert passed(Faults(lose=1), message(1), RECEIPT, message(2)) == [RECEIPT]
+
+
 # -- the line: several -----------------------------------------------------------------------
 
 
@@ -159,15 +166,20 @@ def test_duplicate_and_reorder():
     assert frames == [message(2), message(2), message(1), message(1)]
 
 
+def test_what_is_lost_is_not_there_to_be_duplicated_or_to_change_places():
+    frames = passed(Faults(lose=2, duplicate=True, reorder=2), *map(message, range(4)))
+    assert frames == [message(2), message(2), message(0), message(0)]
+
+
 def test_duplicates_count_for_drop_after():
     frames = passed(Faults(duplicate=True, drop_after=3), message(1), message(2))
     assert frames == [message(1), message(1), message(2), message(2)[: len(message(2)) // 2]]
 
 
 def test_what_is_left_out_does_not_count_for_drop_after():
-    faults = Faults(no_receipts=True, no_heart_beats=True, drop_after=1)
+    faults = Faults(no_receipts=True, no_heart_beats=True, drop_after=1, lose=2)
     line = FaultyLine(faults)
-    line.put([RECEIPT, BEAT, message(1), RECEIPT, BEAT], 0.0)
+    line.put([RECEIPT, BEAT, message(1), message(2), RECEIPT, BEAT], 0.0)
     assert not line.cut
     assert line.take(0.0) == [message(1)]
 
@@ -248,14 +260,14 @@ def test_views_of_octets_are_frames_as_well():
 # -- what may be asked for -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["slow", "split", "drop_after", "reorder"])
+@pytest.mark.parametrize("name", ["slow", "split", "drop_after", "reorder", "lose"])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1", None])
 def test_what_is_no_number_or_below_zero_is_refused(name, value):
     with pytest.raises(ValueError, match=name):
         Faults(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["split", "drop_after", "reorder"])
+@pytest.mark.parametrize("name", ["split", "drop_after", "reorder", "lose"])
 def test_a_count_that_is_no_whole_number_is_refused(name):
     with pytest.raises(ValueError, match=name):
         Faults(**{name: 1.5})
@@ -417,6 +429,60 @@ def test_messages_may_come_twice(broker):
         assert received(client, 1) == [3]
         (queue,) = (one for one in broker.destinations() if one["destination"] == "/queue/q")
         assert (queue["delivered"], queue["acknowledged"]) == (1, 1)  # it knows nothing of it
+
+
+def test_messages_may_be_lost_while_the_connection_stays(broker):
+    with subscribed(broker) as client:
+        broker.set_faults(Faults(lose=3))
+        publish(client, *range(7))
+        assert received(client, 5) == [0, 1, 3, 4, 6]
+        assert client.Connected
+
+
+@contextlib.contextmanager
+def worker(broker: Broker, mode: str):
+    """A client that has lost the second of three messages of /queue/q, and no connection."""
+    with stompy.connect(broker.address) as client:
+        sub_id = client.subscribe("/queue/q", mode, send_acks=False, receipt="r")
+        assert client.recv(timeout=2)["receipt-id"] == "r"
+        broker.set_faults(Faults(lose=2))
+        for body in ("a", "b", "c"):
+            client.message("/queue/q", body)
+        frames = [client.recv(timeout=2) for _ in range(2)]
+        assert [frame.text for frame in frames] == ["a", "c"]
+        broker.set_faults()
+        yield client, sub_id, frames
+
+
+def held(broker: Broker) -> int:
+    """How many messages of /queue/q the broker has, be it that they wait for their ACK."""
+    return sum(
+        each["waiting"] + each["unacknowledged"]
+        for each in broker.destinations()
+        if each["destination"] == "/queue/q"
+    )
+
+
+@pytest.mark.parametrize("end", ["unsubscribe", "drop"])
+def test_a_lost_message_waits_for_its_ack_and_comes_again_when_the_subscription_ends(broker, end):
+    with worker(broker, "client-individual") as (client, sub_id, frames):
+        for frame in frames:
+            client.ack(frame)
+        until(lambda: held(broker) == 1)
+        if end == "unsubscribe":
+            client.unsubscribe(sub_id)
+        else:
+            broker.drop()
+    with stompy.connect(broker.address) as other:
+        other.subscribe("/queue/q")
+        again = other.recv(timeout=2)
+        assert (again.text, again["redelivered"]) == ("b", "true")
+
+
+def test_a_lost_message_is_lost_for_good_where_the_ack_of_a_later_one_covers_it(broker):
+    with worker(broker, "client") as (client, _, frames):
+        client.ack(frames[-1])
+        until(lambda: held(broker) == 0)
 
 
 def test_messages_may_come_in_another_order(broker):
