@@ -49,7 +49,7 @@ def other(broker: Broker) -> Iterator[stompy.STOMPClient]:
 
 def name_of(session: StompSession, broker: Broker) -> str:
     """What the broker calls the client of a session."""
-    host, port = session.client._connection._transport._socket.getsockname()
+    host, port = session.client._connection._transport._raw._socket.getsockname()
     return next(c["client"] for c in broker.clients() if c["address"] == f"{host}:{port}")
 
 
