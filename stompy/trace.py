@@ -197,6 +197,7 @@ class Tape:
 
     Attributes:
         lost: how many octets have gone before somebody asked for them.
+        noted: how often something was noted: it grows with whatever passes, and costs nothing.
 
     Example:
         >>> tape = Tape()
@@ -207,6 +208,7 @@ class Tape:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.lost = 0
+        self.noted = 0
         self._max_bytes = max_bytes
         self._portions: deque[_Portion] = deque()
         self._size = 0
@@ -226,6 +228,7 @@ class Tape:
 
     def _note(self, portion: _Portion) -> None:
         with self._lock:
+            self.noted += 1
             self._portions.append(portion)
             self._size += len(portion.octets)
             while self._size > self._max_bytes:

@@ -210,7 +210,10 @@ def _evidence(outcome: Outcome) -> list[str]:
 
 def _line(step: Step) -> str:
     way = "→" if step.entry.sent else "←"
-    names = ("destination", "id", "message-id", "ack", "receipt", "receipt-id", "transaction")
+    names = (
+        *("destination", "id", "message-id", "ack", "receipt", "receipt-id", "transaction"),
+        *("accept-version", "version"),
+    )
     headers = [f"{name}:{value}" for name in names if (value := step.get(name)) is not None]
     body = f" {step.body!r}" if step.body else ""
     text = f"{way} {step.command} {' '.join(headers)}{body}"

@@ -142,6 +142,8 @@ class Completion:
             return Word(self._known, place, arguments).offer()
         if place.magic == "stomp_send":
             return in_message(self._known, place, arguments, body)
+        if place.magic in ("stomp_raw", "stomp_explain"):  # a frame is not Python
+            return Offer("")
         return in_callback(self._known, place, arguments) if place.magic == "stomp_on" else None
 
 
@@ -241,6 +243,10 @@ class Word:
         numbers = self.known.unacknowledged(named)
         return [*streams, *(n for n in numbers if n not in self.arguments.values)]
 
+    def explained(self) -> Iterable[str]:
+        """What %stomp_explain takes: a stream, a variable, or the number of a frame."""
+        return [] if self.arguments.values else self.known.explained()
+
     def captures(self) -> Iterable[str]:
         """What %stomp_replay takes: files, and folders to go on with."""
         return self.known.captures(self.arguments.word.lstrip("'\""))
@@ -272,10 +278,12 @@ def _quoted(value: str, quote: str, closed: bool) -> str:
 
 _VALUES: Mapping[str, tuple[str, Callable[[Word], Iterable[str]]]] = {
     "address": ("address", lambda word: word.known.addresses()),
+    "by": ("header", lambda word: word.known.headers(word.arguments.values[:1])),
     "client": ("client", lambda word: word.known.clients()),
     "decode": ("decoder", lambda word: [*DECODERS, *word.known.functions()]),
     "destination": ("destination", lambda word: word.known.destinations()),
     "exercise": ("exercise", lambda word: exercises()),
+    "explained": ("frame", Word.explained),
     "name": ("variable", Word.names),
     "on": ("session", lambda word: word.known.sessions()),
     "passcode_env": ("variable", lambda word: word.known.environment()),

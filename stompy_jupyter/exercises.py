@@ -28,10 +28,12 @@ class Step(NamedTuple):
     Attributes:
         session: the name of the session.
         entry: the frame in its trace.
+        trace: tells that trace from others: sessions may have the same name.
     """
 
     session: str
     entry: TraceEntry
+    trace: int = 0
 
     @property
     def command(self) -> str:
@@ -39,9 +41,9 @@ class Step(NamedTuple):
         return self.entry.command
 
     @property
-    def connection(self) -> tuple[str, int]:
-        """Which connection it passed on: the session, and the how manieth of it."""
-        return self.session, self.entry.connection
+    def connection(self) -> tuple[str, int, int]:
+        """Which connection it passed on: the session, its trace, and the how manieth of it."""
+        return self.session, self.trace, self.entry.connection
 
     @property
     def body(self) -> str:
@@ -99,7 +101,7 @@ class Evidence:
     def gathered(cls, since: float = 0.0) -> Evidence:
         """The frames of all sessions of this process, since a moment."""
         steps = [
-            Step(trace.name, entry)
+            Step(trace.name, entry, id(trace))
             for trace in all_traces()
             for entry in trace
             if entry.time > since

@@ -16,13 +16,14 @@ from urllib.parse import quote as percent_encoded
 import pandas as pd
 from IPython.core.error import UsageError
 
-from stompy import STOMPAddressError, STOMPClient
+from stompy import STOMPAddressError, STOMPClient, STOMPFrame, TracedFrame
 from stompy.address import PORTS, UNIX, Address, parse_addresses
 from stompy_jupyter.batch import USUAL
 from stompy_jupyter.embedded import embedded_broker
 from stompy_jupyter.replaying import ReplaySession
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
+from stompy_jupyter.trace import TraceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -184,6 +185,15 @@ class Known:
         streams = self.named(names)
         numbers = _within(PATIENCE, lambda: (n for s in streams for n in s.unacknowledged))
         return list(map(str, numbers[:MAX_FRAMES]))
+
+    def explained(self) -> list[str]:
+        """What can be explained: variables with a frame or octets, streams, frames by number."""
+        kinds = bytes, STOMPFrame, TraceEntry, TracedFrame
+        variables = [name for kind in kinds for name in self.variables(kind)]
+        with contextlib.suppress(UsageError):
+            passed = self.notebook.trace().newest(MAX_FRAMES)
+            return [*variables, *self.streams(), *(str(e.number) for e in reversed(passed))]
+        return [*variables, *self.streams()]
 
     def headers(self, names: Sequence[str] | None = None) -> list[str]:
         """The headers that messages had: those of one stream, or of all; beyond the usual ones."""

@@ -45,10 +45,13 @@ from stompy_jupyter.display import Listing, frame_html, visible
 from stompy_jupyter.embedded import stop_embedded_broker
 from stompy_jupyter.exercise_magics import StompExerciseMagics
 from stompy_jupyter.notebook import Notebook
+from stompy_jupyter.raw_magics import StompRawMagics
 from stompy_jupyter.replay_magics import StompReplayMagics
 from stompy_jupyter.session import StompSession
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS
+from stompy_jupyter.tally_magics import StompTallyMagics
+from stompy_jupyter.trace_magics import StompTraceMagics
 from stompy_jupyter.widget import StompWidget
 
 if TYPE_CHECKING:
@@ -207,13 +210,19 @@ class StompMagics(Magics):
     def stomp_disconnect(self, line: str) -> None:
         """Say goodbye and close. The DataFrames of its streams stay.
 
-        The same in Python: `session.disconnect()`.
+        Without a name it closes the connection of %%stomp_raw as well, or that alone where there is
+        no session. The same in Python: `session.disconnect()`.
 
         Example::
 
             %stomp_disconnect
         """
         args = parse(self.stomp_disconnect, line)
+        by_hand = self.notebook.raw if args.session is None else None
+        if by_hand is not None:
+            self.notebook.set_raw(None)
+            if not self.notebook.sessions:
+                return
         session = self.notebook.session(args.session)
         session.disconnect()
         self.notebook.forget(session)
@@ -626,7 +635,13 @@ def _help(description: str) -> tuple[str, str]:
 
 # -- loading ---------------------------------------------------------------------------------
 
-MORE = (StompExerciseMagics, StompBrokerMagics)
+MORE = (
+    StompTraceMagics,
+    StompRawMagics,
+    StompExerciseMagics,
+    StompBrokerMagics,
+    StompTallyMagics,
+)
 """The magics that need no more than the notebook, in the order in which %stomp lists them."""
 
 

@@ -234,6 +234,7 @@ class Reader:
                 raise STOMPError(f"there is a durable subscription {sub_id!r} already")
             # Entered before SUBSCRIBE goes out: its first MESSAGE may come at once.
             self._routes[sub_id] = route
+            inlet.subscriptions = (*inlet.subscriptions, sub_id)
             receipt = f"subscribed-{sub_id}-{next(self._numbers)}"
             self._beginning[receipt] = sub_id, route
         asked = {"send_acks": False, "id": given, "receipt": receipt, **inlet.options}

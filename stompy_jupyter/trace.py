@@ -83,6 +83,63 @@ class TraceEntry:
         return None if self.frame is None else self.frame.Headers.get(header)
 
 
+class TraceEntries(list[TraceEntry]):
+    """Entries of a trace, oldest first: a list that shows itself as a table.
+
+    Example:
+        >>> session.trace.newest(5).df[["direction", "command"]]
+    """
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """A row for each, by its number.
+
+        Columns: ``time`` (UTC), ``connection``, ``direction`` (``out`` or ``in``), ``command``
+        (``heart-beat`` if it is one), the headers by which frames belong together, with _ for -,
+        ``body`` (text, or octets where it is none), ``size`` (octets of the whole), ``headers``
+        (dict), ``octets``.
+        """
+        index = pd.Index([e.number for e in self], dtype="int64", name="frame")
+
+        def column(values: list[Any], dtype: str) -> pd.Series[Any]:
+            return pd.Series(values, index, dtype=dtype)
+
+        times = pd.to_datetime(column([e.time for e in self], "float64"), unit="s", utc=True)
+        headers = [{} if e.frame is None else dict(e.frame.Headers) for e in self]
+        return pd.DataFrame(
+            {
+                "time": times.dt.as_unit("us"),
+                "connection": column([e.connection for e in self], "int64"),
+                "direction": column([e.direction for e in self], "str"),
+                "command": column([e.command for e in self], "str"),
+                **{
+                    header.replace("-", "_"): column([e.get(header) for e in self], "str")
+                    for header in HEADERS
+                },
+                "body": column([body_of(e) for e in self], "object"),
+                "size": column([len(e.octets) for e in self], "int64"),
+                "headers": column(headers, "object"),
+                "octets": column([e.octets for e in self], "object"),
+            }
+        )
+
+    def __repr__(self) -> str:
+        rows = ["  ".join(filter(None, row)) for row in self._rows()]
+        return "\n".join(rows) or "<TraceEntries, none>"
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def html(self, more: str = "") -> str:
+        """The newest of them as a table, with `more` in its caption."""
+        head = ("frame", "time (UTC)", "way", "command", "headers", "body")
+        rows = self._rows()
+        return html_table(head, rows, f"the newest {len(rows)} of {len(self)} frames{more}")
+
+    def _rows(self) -> list[list[str]]:
+        return [_row(entry) for entry in self[-SHOWN:]]
+
+
 _traces: weakref.WeakSet[FrameTrace] = weakref.WeakSet()
 
 
@@ -121,6 +178,7 @@ class FrameTrace:
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._tape = Tape(max_bytes)
+        self._told = 0  # of frames that came by another way than the tape
         self._entries: deque[TraceEntry] = deque()
         self._size = 0
         self._next = 0
@@ -140,6 +198,7 @@ class FrameTrace:
 
         def both(traced: TracedFrame) -> None:
             with self._lock:
+                self._told += 1
                 self._add(traced)
             tell(traced)
 
@@ -149,18 +208,23 @@ class FrameTrace:
     def lost(self) -> int:
         return self._tape.lost
 
-    def newest(self, n: int = MAX_FRAMES) -> list[TraceEntry]:
+    @property
+    def passed(self) -> int:
+        """A number that grows with whatever passes; nothing is read for it."""
+        return self._tape.noted + self._told
+
+    def newest(self, n: int = MAX_FRAMES) -> TraceEntries:
         """The last `n` entries, oldest first."""
         with self._lock:
             self._collect()
             entries = list(self._entries)
-        return entries[max(0, len(entries) - n) :]
+        return TraceEntries(entries[max(0, len(entries) - n) :])
 
-    def since(self, number: int) -> list[TraceEntry]:
+    def since(self, number: int) -> TraceEntries:
         """The entries from a number on, that are still there."""
         entries = self.newest()
         first = entries[0].number if entries else 0
-        return entries[max(0, number - first) :]
+        return TraceEntries(entries[max(0, number - first) :])
 
     def clear(self) -> None:
         """Forget them all; numbers go on."""
@@ -223,51 +287,15 @@ class FrameTrace:
 
     @property
     def df(self) -> pd.DataFrame:
-        """A row for each, by its number.
-
-        Columns: ``time`` (UTC), ``connection``, ``direction`` (``out`` or ``in``), ``command``
-        (``heart-beat`` if it is one), the headers by which frames belong together, with _ for -,
-        ``body`` (text, or octets where it is none), ``size`` (octets of the whole), ``headers``
-        (dict), ``octets``.
-        """
-        entries = self.newest()
-        index = pd.Index([e.number for e in entries], dtype="int64", name="frame")
-
-        def column(values: list[Any], dtype: str) -> pd.Series[Any]:
-            return pd.Series(values, index, dtype=dtype)
-
-        times = pd.to_datetime(column([e.time for e in entries], "float64"), unit="s", utc=True)
-        headers = [{} if e.frame is None else dict(e.frame.Headers) for e in entries]
-        return pd.DataFrame(
-            {
-                "time": times.dt.as_unit("us"),
-                "connection": column([e.connection for e in entries], "int64"),
-                "direction": column([e.direction for e in entries], "str"),
-                "command": column([e.command for e in entries], "str"),
-                **{
-                    header.replace("-", "_"): column([e.get(header) for e in entries], "str")
-                    for header in HEADERS
-                },
-                "body": column([_body_of(e) for e in entries], "object"),
-                "size": column([len(e.octets) for e in entries], "int64"),
-                "headers": column(headers, "object"),
-                "octets": column([e.octets for e in entries], "object"),
-            }
-        )
+        """A row for each, by its number; see `TraceEntries.df`."""
+        return self.newest().df
 
     def __repr__(self) -> str:
-        rows = ["  ".join(filter(None, row)) for row in self._rows()]
-        return "\n".join(rows) or "<FrameTrace, nothing has passed yet>"
+        return repr(self.newest()) if len(self) else "<FrameTrace, nothing has passed yet>"
 
     def _repr_html_(self) -> str:
-        head = ("frame", "time (UTC)", "way", "command", "headers", "body")
         gone = self.dropped
-        caption = f"; {gone:,} older ones are gone" if gone else ""
-        rows = self._rows()
-        return html_table(head, rows, f"the newest {len(rows)} of {len(self)} frames{caption}")
-
-    def _rows(self) -> list[list[str]]:
-        return [_row(entry) for entry in self.newest(SHOWN)]
+        return self.newest().html(f"; {gone:,} older ones are gone" if gone else "")
 
 
 def _row(entry: TraceEntry) -> list[str]:
@@ -275,11 +303,12 @@ def _row(entry: TraceEntry) -> list[str]:
     headers = {} if entry.frame is None else entry.frame.Headers
     shown = ", ".join(f"{name}: {value}" for name, value in headers.items())
     way = "→ out" if entry.sent else "← in"
-    body = visible(_body_of(entry) or None, 60)
+    body = visible(body_of(entry) or None, 60)
     return [str(entry.number), clock(moment), way, visible(entry.command), visible(shown), body]
 
 
-def _body_of(entry: TraceEntry) -> str | bytes:
+def body_of(entry: TraceEntry) -> str | bytes:
+    """The body of a frame as text, or its octets where it is none; empty of what is no frame."""
     if entry.frame is None:
         return ""
     try:

@@ -197,7 +197,9 @@ function LineView({ line, before, after, current, opened, mark, ...on }: LinePro
       data-way={line.sent ? "out" : "in"}
       data-aborted={isAborted(line)}
       data-mark={mark}
-      data-box={transaction === null ? null : [begins && "begins", ends && "ends"].join(" ")}
+      data-box={
+        transaction === null ? null : [begins && "begins", ends && "ends"].filter(Boolean).join(" ")
+      }
       onMouseEnter={on.onPoint}
       onFocus={on.onPoint}
       onBlur={on.onLeave}
@@ -205,7 +207,8 @@ function LineView({ line, before, after, current, opened, mark, ...on }: LinePro
     >
       {begins && (
         <span class="stompy-box-name">
-          transaction {transaction} ({outcome})
+          transaction {transaction} ({outcome}
+          {command === "BEGIN" ? "" : ", goes on"})
         </span>
       )}
       <span class="stompy-muted stompy-numeric">{kind === "connection" ? "" : number}</span>

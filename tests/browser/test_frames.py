@@ -120,6 +120,9 @@ def test_a_frame_is_shown_by_headers_as_a_tree_and_octet_by_octet(
     names = ["command", "line end", "header name", "colon", "header value"]
     names += ["escape", "blank line", "body", "NUL"]
     assert set(parts.locator("strong").all_inner_texts()) == set(names)
+    # The words of this version: in another an ACK would repeat it.
+    words = "header name: the broker's name for this message (MESSAGE)"
+    expect(parts.get_by_text(words, exact=True)).to_have_count(1)
     parts.last.hover()
     expect(inspector.locator(".stompy-raw-text [data-marked=true]")).to_have_text("^@")
 

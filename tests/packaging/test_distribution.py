@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 NODE = {"node", "nodejs", "npm", "npx", "corepack"}
+MEANINGS = "stompy_jupyter/meanings.json"
 STATIC = {"stompy_jupyter/static/widget.js", "stompy_jupyter/static/widget.css"}
 
 LOAD = """
@@ -94,7 +95,7 @@ def test_the_wheel_holds_both_packages_and_the_front_end(distributions: dict[str
     with zipfile.ZipFile(distributions["wheel"]) as wheel:
         names = set(wheel.namelist())
         sizes = {name: wheel.getinfo(name).file_size for name in STATIC & names}
-    assert names >= STATIC | {"stompy/py.typed", "stompy_jupyter/py.typed"}
+    assert names >= STATIC | {"stompy/py.typed", "stompy_jupyter/py.typed", MEANINGS}
     assert all(sizes.values())
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"stompy", "stompy_jupyter"}
@@ -103,7 +104,8 @@ def test_the_wheel_holds_both_packages_and_the_front_end(distributions: dict[str
 def test_the_sdist_holds_the_front_end_and_its_sources(distributions: dict[str, Path]) -> None:
     with tarfile.open(distributions["sdist"]) as sdist:
         names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
-    assert names >= STATIC | {"js/src/widget.tsx", "notebooks/01-quickstart.ipynb", "README.md"}
+    sources = {"js/src/widget.tsx", MEANINGS, "notebooks/01-quickstart.ipynb", "README.md"}
+    assert names >= STATIC | sources
     assert not any("node_modules" in name or "__pycache__" in name for name in names)
 
 

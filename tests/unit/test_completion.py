@@ -244,6 +244,15 @@ def test_where_nothing_is_typed_the_options_come_after_the_values(shell, prices)
     assert kinds(shell, "%stomp_wait |") == {"stream", "option"}
 
 
+def test_a_frame_by_hand_has_options_and_is_no_python(shell):
+    shell.run_line_magic("stomp_connect", "--as s")
+    options = ["--lint-only", "--force", "--on", "--address", "--version", "--wait"]
+    assert offered(shell, "%%stomp_raw |\nBEGIN") == options
+    assert offered(shell, "%%stomp_raw --on |\nBEGIN") == ["s"]
+    assert offered(shell, "%%stomp_raw --version 1.|\nBEGIN") == ["1.0", "1.1", "1.2"]
+    assert offered(shell, "%%stomp_raw\npri|") == []
+
+
 def test_the_broker_has_the_options_of_its_action(shell):
     actions = offered(shell, "%stomp_broker |")
     assert {"start", "stop", "faults"} <= set(actions)

@@ -49,7 +49,15 @@ def test_a_step_says_what_is_in_its_frame() -> None:
     assert SEND.body == "grün"
     assert MESSAGE.body == "�"
     assert (BEAT.body, BEAT.get("receipt"), BEAT.command) == ("", None, "heart-beat")
-    assert SEND.connection == ("s", 1)
+    assert SEND.connection == ("s", 0, 1)
+
+
+def test_connections_of_sessions_with_the_same_name_are_two(broker) -> None:
+    with StompSession(broker.address) as one, StompSession(broker.address) as two:
+        assert one.name == two.name
+        sent = Evidence.gathered().sent("CONNECT")
+        ours = [step for step in sent if step.session == one.name]
+        assert len({step.connection for step in ours}) == 2
 
 
 def test_what_was_done_earlier_is_known_but_not_looked_at() -> None:
