@@ -44,7 +44,7 @@ class StompExerciseMagics(Magics):
 
         Example::
 
-            %stomp_check ack-cumulative
+            %stomp_check five-by-one
         """
         args = parse(self.stomp_check, line)
         if args.exercise is None:
