@@ -1,9 +1,9 @@
 """Every lesson in a real kernel: solved, all of its checks pass; unsolved, they help and fail."""
 
 import copy
+import json
 import time
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -15,7 +15,8 @@ from stompy_jupyter.solving import exercise_of, solved
 
 Notebook = nbformat.NotebookNode
 
-LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("1?-*.ipynb"))
+FOLDER = Path(__file__).parents[2] / "notebooks"
+LESSONS = sorted(FOLDER.glob("1?-*.ipynb"))
 NAMES = [
     *("10-connect", "11-send-and-subscribe", "12-headers-and-bodies", "13-acknowledgement"),
     *("14-receipts", "15-transactions", "16-heart-beats-and-failure", "17-streams-and-pandas"),
@@ -27,7 +28,9 @@ every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.st
 
 
 def executed(notebook: Notebook, folder: Path) -> Notebook:
-    """A notebook that was run from top to bottom, without an error."""
+    """A notebook that was run from top to bottom, without an error, beside its files."""
+    for table in FOLDER.glob("*.csv"):
+        shutil.copy(table, folder)
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=60, resources=resources).execute()
     return notebook
@@ -79,7 +82,8 @@ def test_a_lesson_asks_and_checks_its_own_exercises(path: Path) -> None:
 
 @every_lesson
 def test_a_solved_lesson_passes_all_of_its_checks_in_time(path: Path, tmp_path: Path) -> None:
-    notebook = nbformat.from_dict(solved(nbformat.read(path, as_version=4)))
+    source = json.dumps(solved(json.loads(path.read_text("utf-8"))))
+    notebook = nbformat.reads(source, as_version=4)
     begin = time.monotonic()
     shown = checks(executed(notebook, tmp_path))
     assert time.monotonic() - begin < LIMIT

@@ -1,0 +1,1 @@
+"""Tests of the exercises of the lessons: what passes, what does not, and what a learner is told."""
