@@ -83,6 +83,16 @@ class NotebookPage:
         )
         return number
 
+    def rewrite(self, number: int, code: str) -> None:
+        """Write something else into a cell."""
+        self.page.evaluate(
+            """([number, code]) => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                notebook.widgets[number].model.sharedModel.setSource(code);
+            }""",
+            [number, code],
+        )
+
     def do(self, code: str) -> int:
         """Write a cell at the end and run it to its end."""
         number = self.add(code)
@@ -163,6 +173,7 @@ class NotebookPage:
         self.command("apputils:change-theme", theme=f"JupyterLab {name.capitalize()}")
         light = "true" if name == "light" else "false"
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=LIMIT)
 
     @contextmanager
     def of_width(self, width: int) -> Iterator[None]:
