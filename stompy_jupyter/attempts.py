@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stompy_jupyter.display import visible
+from stompy_jupyter.display import AS_IT_IS, visible
 from stompy_jupyter.exercises import Evidence, exercises, expect, judge
 
 if TYPE_CHECKING:
@@ -174,8 +174,9 @@ class CheckResult:
             else ""
         )
         return (
-            f'<div style="border-left:4px solid rgb({colour});background:rgba({colour},.1);'
-            f'padding:.5em 1em"><b>{html.escape(self._head())}</b>{task}'
+            f'<div class="{AS_IT_IS}" style="border-left:4px solid rgb({colour});'
+            f'background:rgba({colour},.1);padding:.5em 1em">'
+            f"<b>{html.escape(self._head())}</b>{task}"
             f'<ul style="list-style:none;padding:0;margin:.4em 0">{rows}</ul>{hint}{solution}</div>'
         )
 

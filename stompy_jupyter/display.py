@@ -27,6 +27,10 @@ MAX_HTML = 64 * 1024
 MAX_FRAMES = 50
 """Frames in these tables."""
 
+AS_IT_IS = "tex2jax_ignore mathjax_ignore"
+"""Classes of an HTML element in which a notebook does not take $…$ for mathematics, nor \\\\ for a
+backslash; what is in <pre> and <code> is safe from that by itself."""
+
 FRAME_COLUMNS = ("frame", "received (UTC)", "content-type", "size", "body")
 
 
@@ -76,7 +80,7 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: s
     body = "".join(map(_row, rows))
     return (
         f"<table><caption>{html.escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<thead><tr>{head}</tr></thead><tbody class="{AS_IT_IS}">{body}</tbody></table>'
     )
 
 

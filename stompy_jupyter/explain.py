@@ -9,7 +9,7 @@ import pandas as pd
 
 from stompy import wire
 from stompy.wire import VERSIONS
-from stompy_jupyter.display import MAX_HTML, visible, visible_lines
+from stompy_jupyter.display import AS_IT_IS, MAX_HTML, visible, visible_lines
 from stompy_jupyter.parts import WRONG, Kind, Part, take_apart
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _row(part: Part) -> tuple[str, str, str, str]:
 
 _MONO = "font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px"
 _LINE = "1px solid rgba(128,128,128,.4)"
-_BEGIN = '<div style="display:grid;gap:6px;line-height:1.5;max-width:72em">'
+_BEGIN = f'<div class="{AS_IT_IS}" style="display:grid;gap:6px;line-height:1.5;max-width:72em">'
 _WRONG = "background:rgba(218,54,51,.25);text-decoration:underline wavy"
 _STYLES: dict[Kind, str] = {
     "command": "background:rgba(25,118,210,.3);font-weight:700",

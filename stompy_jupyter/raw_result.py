@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stompy.errors import printable
+from stompy_jupyter.display import AS_IT_IS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +159,7 @@ def _escaped(text: str) -> str:
 def _box(kind: str) -> str:
     colour = _COLOURS[kind]
     style = f"border-left:4px solid rgb({colour});background:rgba({colour},.08);padding:.5em 1em"
-    return f'<div style="{style}">'
+    return f'<div class="{AS_IT_IS}" style="{style}">'
 
 
 def _side(title: str, content: str) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from stompy import STOMPBodyError
 from stompy.broker.topic import pattern_of
-from stompy_jupyter.display import visible
+from stompy_jupyter.display import AS_IT_IS, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -466,8 +466,8 @@ class Tally:
         more = "" if counts.complete else f"<div>⚠ {html.escape(INCOMPLETE)}</div>"
         more += _listed("lost", self.lost) + _listed("doubled", self.doubled)
         return (
-            f'<div style="border-left:4px solid rgb({colour});background:rgba({colour},.1);'
-            f'padding:.5em 1em"><b>{html.escape(self._head())}</b>'
+            f'<div class="{AS_IT_IS}" style="border-left:4px solid rgb({colour});'
+            f'background:rgba({colour},.1);padding:.5em 1em"><b>{html.escape(self._head())}</b>'
             f"<table><thead><tr>{names}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
             f"{more}</div>"
         )

@@ -150,3 +150,12 @@ def test_nothing_that_a_stranger_sends_does_anything(lab: NotebookPage, word: st
         expect(error).to_contain_text(SHOWN)
         expect_harmless(view)
     assert lab.page.title() == title
+
+
+def test_what_looks_like_a_formula_is_shown_as_it_came(lab: NotebookPage, word: str) -> None:
+    body = rf"{word} costs $x^2$ or C:\\temp"
+    trace = lab.do(f"session.send('/topic/{word}', {body!r})\nsession.trace")
+    formula = lab.do("from IPython.display import HTML\nHTML('<p>$x^2$</p>')")
+    expect(lab.cell(formula).locator("mjx-container")).to_be_visible()  # so these are made by now
+    expect(lab.cell(trace).locator("table")).to_contain_text(body)
+    expect(lab.cell(trace).locator("mjx-container")).to_have_count(0)

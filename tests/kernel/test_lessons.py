@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import time
 from pathlib import Path
 
