@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from stompy import AckMode, STOMPClosed, STOMPError, STOMPTimeout
 from stompy_jupyter.display import visible
+from stompy_jupyter.passage import passage_of, sequence_of
 from stompy_jupyter.request import id_of, parse
 from stompy_jupyter.search import Term
 from stompy_jupyter.subject import gone
@@ -109,6 +110,8 @@ class Actions:
             "rows": self._rows,
             "frame": self._frame,
             "find": self._find,
+            "sequence": self._sequence,
+            "passage": self._passage,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "pause": self._pause,
@@ -238,6 +241,13 @@ class Actions:
     def _find(self, stream: str, terms: list[dict[str, Any]], first: int) -> Answer:
         wanted = [Term(term["header"], term["text"], term["not"]) for term in terms]
         return Answer(found(self._target.stream(stream), wanted, first))
+
+    def _sequence(self, last: int) -> Answer:
+        return Answer(sequence_of(self._session(), last))
+
+    def _passage(self, number: int) -> Answer:
+        passage, octets = passage_of(self._session().trace, number)
+        return Answer(passage, (octets,))
 
     # -- the session and its streams ---------------------------------------------------------
 

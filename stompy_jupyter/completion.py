@@ -288,6 +288,7 @@ _VALUES: Mapping[str, tuple[str, Callable[[Word], Iterable[str]]]] = {
     "on": ("session", lambda word: word.known.sessions()),
     "passcode_env": ("variable", lambda word: word.known.environment()),
     "session": ("session", lambda word: word.known.sessions()),
+    "sessions": ("session", lambda word: word.known.sessions()),
     "source": ("capture", lambda word: [*word.known.data_frames(), *word.captures()]),
     "stream": ("stream", lambda word: word.known.streams()),
     "to": ("destination", lambda word: word.known.destinations()),

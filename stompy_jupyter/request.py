@@ -36,6 +36,9 @@ MAX_HEADER = 8_192
 MAX_TERMS = 50
 """Terms of a search."""
 
+MAX_LINES = 200
+"""Lines of a sequence diagram."""
+
 MAX_NUMBER = 2**53 - 1
 """The largest number that a browser has exactly."""
 
@@ -55,12 +58,12 @@ def text(limit: int, least: int = 0) -> Check:
     return check
 
 
-def number(limit: int = MAX_NUMBER) -> Check:
-    """A whole number from 0 on."""
+def number(limit: int = MAX_NUMBER, least: int = 0) -> Check:
+    """A whole number from `least` on."""
 
     def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
-            raise ValueError(f"not a whole number from 0 to {limit:,}")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= limit:
+            raise ValueError(f"not a whole number from {least} to {limit:,}")
         return value
 
     return check
@@ -148,6 +151,8 @@ KINDS: Mapping[str, Mapping[str, Check]] = {
         "terms": list_of(record(_TERM), MAX_TERMS),
         "first": number(),
     },
+    "sequence": {"last": number(MAX_LINES, 1)},
+    "passage": {"number": number()},
     "subscribe": {"destination": text(MAX_NAME, 1), "ack": ack_mode},
     "unsubscribe": _OF_STREAM,
     "pause": _OF_STREAM,

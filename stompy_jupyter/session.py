@@ -25,6 +25,7 @@ from stompy_jupyter.journal import Journal
 from stompy_jupyter.keep import PREFETCH, Keeper
 from stompy_jupyter.reader import Reader
 from stompy_jupyter.sending import WINDOW, send_frame
+from stompy_jupyter.sequence import FrameSequence, Lane
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.table import MAX_BYTES, MAX_ROWS, WAIT_SLICE, FrameTable
 from stompy_jupyter.trace import FrameTrace
@@ -253,6 +254,39 @@ class StompSession(HasTraits):
         """
         return self._trace
 
+    def sequence(
+        self,
+        last: int | None = None,
+        *,
+        start: int | None = None,
+        stop: int | None = None,
+        also: Iterable[StompSession] = (),
+    ) -> FrameSequence:
+        """The frames as a sequence diagram, in which receipts, answers and transactions are joined.
+
+        Args:
+            last: so many lines, the newest: 40, or all where there is a `start`.
+            start, stop: frames of `trace` from a number on, and up to, without, another.
+            also: other sessions, each a lane of its own.
+
+        Example:
+            >>> session.sequence(10)
+            >>> consumer.sequence(also=[producer])
+        """
+        sessions = list(dict.fromkeys([self, *also]))
+        return FrameSequence(
+            [each.as_lane() for each in sessions],
+            last,
+            start=start,
+            stop=stop,
+            title=f"frames of {self.name}",
+        )
+
+    def as_lane(self) -> Lane:
+        """This session in a sequence diagram."""
+        name = self.name if self.name != self.address else "client"
+        return Lane(name, self._trace.newest(), not self.connected)
+
     def __enter__(self) -> Self:
         return self.connect()
 
@@ -378,6 +412,14 @@ class StompSession(HasTraits):
         receipt = sender.message(*args, **kwargs)
         self._sent += 1
         return receipt
+
+    def send_octets(self, octets: bytes) -> None:
+        """Send octets as they are, right or wrong: for frames typed by hand.
+
+        Raises:
+            STOMPClosed: the session is not connected.
+        """
+        self.client.send_octets(octets)
 
     def send_frame(
         self,

@@ -1,4 +1,4 @@
-"""``%stomp_trace`` and ``%stomp_explain``: what has passed, frame by frame and octet by octet."""
+"""``%stomp_trace``, ``%stomp_sequence``, ``%stomp_explain``: what has passed, frame by frame."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from stompy.wire import VERSIONS
 from stompy_jupyter.arguments import ON, magic, number, parse, text
 from stompy_jupyter.explain import explain, explain_frame
 from stompy_jupyter.meanings import say
+from stompy_jupyter.sequence import FrameSequence, Lane
 from stompy_jupyter.stream import FrameStream
 from stompy_jupyter.trace import FrameTrace, TraceEntry
 from stompy_jupyter.typed import Typed
@@ -63,6 +64,43 @@ class StompTraceMagics(Magics):
         args = parse(self.stomp_trace, line)
         trace = self.notebook.trace(args.session)
         return trace if args.n is None else trace.newest(args.n)
+
+    @magic(
+        argument(
+            "sessions",
+            nargs="*",
+            type=text,
+            metavar="session",
+            help="sessions, each a lane of its own, or raw: the connection of %%%%stomp_raw "
+            "(default: where something has passed last)",
+        ),
+        argument("--last", type=number, metavar="N", help="the newest N lines (default: 40)"),
+    )
+    def stomp_sequence(self, line: str) -> FrameSequence:
+        """Draw what has passed between sessions and their broker as a sequence diagram.
+
+        Receipts are joined to what asked for them, ACKs to their messages; a transaction is a box.
+        Its value has a DataFrame `df`, and `mermaid` and `svg` as text. The same in Python:
+        `session.sequence(N, also=[other])`.
+
+        Example::
+
+            %stomp_sequence --last 10
+        """
+        args = parse(self.stomp_sequence, line)
+        found = [self.notebook.trace(name) for name in args.sessions or [None]]
+        traces = list(dict.fromkeys(found))
+        title = f"frames of {traces[0].name}"
+        return FrameSequence(map(self._lane_of, traces), args.last, title=title)
+
+    def _lane_of(self, trace: FrameTrace) -> Lane:
+        """A client in a sequence, which may have ended."""
+        for session in self.notebook.sessions.values():
+            if session.trace is trace:
+                return session.as_lane()
+        raw = self.notebook.raw
+        going_on = raw is not None and raw.trace is trace and raw.closed is None
+        return Lane(trace.name, trace.newest(), ended=not going_on)
 
     @magic(
         argument(

@@ -97,12 +97,12 @@ function Whole({ store, window, act, tell }: WholeProps) {
         />
       ),
     },
+    { name: "log", label: "Log", content: () => <Log store={store} window={window} /> },
     {
       name: "sequence",
       label: "Sequence",
       content: () => <Sequence store={store} session={window.session} shown={tab === "sequence"} />,
     },
-    { name: "log", label: "Log", content: () => <Log store={store} window={window} /> },
   ];
 
   return (

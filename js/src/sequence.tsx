@@ -33,14 +33,16 @@ export function Sequence({ store, session, shown }: Props) {
   const list = useRef<HTMLDivElement>(null);
   const wantFocus = useRef(false);
 
+  // Not whenever it is drawn: to point at a line must not move the list.
   useLayoutEffect(() => {
-    const node = list.current;
-    if (node !== null && follow) {
-      node.scrollTop = node.scrollHeight;
+    if (list.current !== null && follow) {
+      list.current.scrollTop = list.current.scrollHeight;
     }
-    if (node !== null && wantFocus.current) {
+  }, [lines, follow, shown, opened !== null]);
+  useLayoutEffect(() => {
+    if (wantFocus.current) {
       wantFocus.current = false;
-      node.querySelector<HTMLElement>(CURRENT)?.focus();
+      list.current?.querySelector<HTMLElement>(CURRENT)?.focus();
     }
   });
 
@@ -187,7 +189,6 @@ function LineView({ line, before, after, current, opened, mark, ...on }: LinePro
     <div
       role="option"
       class="stompy-sequence-line"
-      aria-label={said(line)}
       aria-selected={opened}
       tabIndex={current ? 0 : -1}
       data-lm-suppress-shortcuts="true"
@@ -213,6 +214,9 @@ function LineView({ line, before, after, current, opened, mark, ...on }: LinePro
       )}
       <span class="stompy-muted stompy-numeric">{kind === "connection" ? "" : number}</span>
       <time class="stompy-muted">{clock(time)}</time>
+      {isArrow(line) && (
+        <span class="stompy-hidden">{line.sent ? "to the broker" : "from the broker"}</span>
+      )}
       <span class="stompy-between">
         <span class="stompy-arrow">
           <span class="stompy-arrow-text" title={`${command} ${label}`}>
@@ -220,7 +224,10 @@ function LineView({ line, before, after, current, opened, mark, ...on }: LinePro
           </span>
         </span>
       </span>
-      <span class="stompy-muted stompy-joins">{joinsOf(line)}</span>
+      <span class="stompy-muted stompy-joins" aria-hidden="true">
+        {joinsOf(line)}
+      </span>
+      <span class="stompy-hidden">{said(line)}</span>
     </div>
   );
 }
@@ -257,17 +264,17 @@ function isAborted({ outcome }: Line): boolean {
   return outcome === "aborted" || outcome === "refused" || outcome === "lost";
 }
 
-/** A line in words, for those who hear it. */
-function said(line: Line): string {
-  const { kind, number, sent, command, label, answers, answered, receipt } = line;
-  const arrow = kind === "frame" || kind === "no frame";
+function isArrow({ kind }: Line): boolean {
+  return kind === "frame" || kind === "no frame";
+}
+
+/** What belongs to a line, for those who hear it. */
+function said({ answers, answered, receipt, transaction, outcome }: Line): string {
   const parts = [
-    arrow ? `${number}, ${sent ? "to the broker" : "from the broker"}` : "",
-    `${command} ${label}`.trim(),
     answers.length > 0 ? `answers ${inWords(answers)}` : "",
     answered.length > 0 ? `answered by ${inWords(answered)}` : "",
     RECEIPTS[receipt] ?? "",
-    line.transaction === null ? "" : `in transaction ${line.transaction}, ${line.outcome}`,
+    transaction === null ? "" : `in transaction ${transaction}, ${outcome}`,
   ];
   return parts.filter((part) => part !== "").join(", ");
 }

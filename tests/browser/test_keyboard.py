@@ -86,7 +86,7 @@ def test_everything_is_done_by_keyboard(
 
     # Tabs
     keys.tab_to(view.tab("Frames"))
-    for name in "Rate", "Send", "Log", "Frames":
+    for name in "Rate", "Send", "Log", "Sequence", "Frames":
         keys.press("ArrowRight")
         expect(view.tab(name)).to_be_focused()
         expect(view.tab(name)).to_have_attribute("aria-selected", "true")

@@ -150,6 +150,11 @@ def test_axe_finds_nothing_in_any_tab(lively: tuple[NotebookPage, View], theme: 
     look("composer")
     view.tab("Log").click()
     look("log")
+    view.tab("Sequence").click()
+    view.lines.last.click()
+    expect(view.root.locator(".stompy-passage")).to_have_attribute("aria-busy", "false")
+    look("sequence")
+    view.button("Close").click()
     assert not found, json.dumps(found, indent=2)
 
 
@@ -182,9 +187,11 @@ def test_nothing_sticks_out_or_overlaps(lively: tuple[NotebookPage, View], width
             view.inspect(119, tab)
             look(f"inspector, {tab}")
         view.button("Close").click()
-        for tab in "Rate", "Send", "Log":
+        for tab in "Rate", "Send", "Log", "Sequence":
             view.tab(tab).click()
             look(tab)
+        view.lines.last.wait_for()
+        look("lines")
         view.button("+ Subscribe").click()
         look("form")
         view.button("+ Subscribe").click()
@@ -198,7 +205,7 @@ def test_the_widget_stays_as_high_as_it_is(lively: tuple[NotebookPage, View], wi
     expect(view.count("quiet")).to_have_text("0 frames")
     with notebook.of_width(width):
         heights = {"Frames": view.height}
-        for tab in "Rate", "Send", "Log":
+        for tab in "Rate", "Send", "Log", "Sequence":
             view.tab(tab).click()
             heights[tab] = view.height
         view.tab("Frames").click()

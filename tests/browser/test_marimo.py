@@ -113,7 +113,7 @@ def test_the_theme_is_marimos_and_axe_finds_nothing(
     expect(view.root).to_have_attribute("data-theme", theme)
     add_axe(page)
     found = []
-    for tab in "Frames", "Rate", "Send", "Log":
+    for tab in "Frames", "Rate", "Send", "Log", "Sequence":
         view.tab(tab).click()
         found += violations(view.root)
     view.tab("Frames").click()

@@ -57,6 +57,6 @@ def test_frames_are_seen_and_read_there(vscode: Page) -> None:
     expect(view.rows).to_have_count(12)
     view.inspect(11, "Body")
     expect(view.inspector.get_by_role("treeitem").last).to_have_text("price: 184.2")
-    for tab in "Rate", "Send", "Log", "Frames":
+    for tab in "Rate", "Send", "Log", "Sequence", "Frames":
         view.tab(tab).click()
         expect(view.tab(tab)).to_have_attribute("aria-selected", "true")

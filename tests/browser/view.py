@@ -39,6 +39,11 @@ class View:
         return self.grid.locator(f'[data-number="{number}"]')
 
     @property
+    def lines(self) -> Locator:
+        """What has passed, in the tab Sequence."""
+        return self.root.get_by_role("listbox", name="Frames in their sequence").locator("> *")
+
+    @property
     def inspector(self) -> Locator:
         return self.root.locator(".stompy-inspector")
 

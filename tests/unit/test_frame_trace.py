@@ -148,3 +148,11 @@ def test_the_traces_of_a_process_are_known_by_their_names(broker: Broker) -> Non
     with StompSession(broker.address, name="prices") as session:
         assert session.trace in all_traces()
         assert session.trace.name == "prices"
+
+
+def test_that_something_has_passed_is_seen_without_reading_it(broker: Broker) -> None:
+    for arguments in {}, {"trace": lambda _: None}:
+        with StompSession(broker.address, **arguments) as session:
+            before = session.trace.passed
+            session.send("/queue/A", "x", receipt=True).wait()
+            assert session.trace.passed >= before + 2

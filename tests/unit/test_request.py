@@ -32,6 +32,8 @@ GOOD: dict[str, dict[str, Any]] = {
         ],
         "first": 0,
     },
+    "sequence": {"last": 200},
+    "passage": {"number": 3},
     "subscribe": {"destination": "/topic/t", "ack": "client-individual"},
     "unsubscribe": {"stream": "s1"},
     "pause": {"stream": "s1"},
