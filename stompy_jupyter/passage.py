@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from stompy import STOMPProtocolError, wire
 from stompy_jupyter.events import events_of, spans
+from stompy_jupyter.explain import explain
 from stompy_jupyter.joins import join
-from stompy_jupyter.window import MAX_PART, cut, heads_of, newest_that_fit
+from stompy_jupyter.window import MAX_PART, cut, newest_that_fit
 
 if TYPE_CHECKING:
-    from stompy import STOMPFrame
+    from collections.abc import Iterator, Sequence
+
     from stompy_jupyter.events import Event
+    from stompy_jupyter.parts import Part
     from stompy_jupyter.session import StompSession
-    from stompy_jupyter.trace import FrameTrace, TraceEntry
+    from stompy_jupyter.trace import FrameTrace
 
 Json: TypeAlias = dict[str, Any]
 
@@ -28,6 +30,9 @@ _LOOKED_AT = 1_000
 
 _TEXT = 400
 """Octets of a text of a line, as JSON."""
+
+_PARTS = 240
+"""So many parts of a frame are shown."""
 
 _SPANS = 20
 """Answered frames that a line names, the newest: as many as are next to each other are one span."""
@@ -65,40 +70,32 @@ def _line(event: Event) -> Json:
 
 
 def passage_of(trace: FrameTrace, number: int) -> tuple[Json, bytes]:
-    """A frame as it passed, and its octets, or the first of them where they are many.
+    """A frame as it passed: its parts with their meaning, and their octets, one behind the other.
 
-    Headers and octets are what strangers have sent: for text nodes and nothing else.
+    Of a large one they are the first. Octets are what strangers have sent: for text nodes and
+    nothing else.
 
     Raises:
         LookupError: the trace has no such frame, or not any more.
     """
     entry = trace[number]
-    frame = entry.frame
-    headers, is_cut = ([], False) if frame is None else heads_of(frame.Headers)
-    written = None if frame is None or is_cut else _written(entry, frame)
-    shown = {
+    explained = explain(entry.octets, entry.version, entry.sent)
+    shown = list(_first(explained.parts))
+    return {
         "number": number,
         "time": entry.time * 1000,
         "sent": entry.sent,
-        "command": entry.command,
-        "headers": headers,
-        "body": None if frame is None or written is None else _body_in(written, frame),
+        "command": cut(entry.command, _TEXT),
+        "note": explained.note,
         "size": len(entry.octets),
-        "version": entry.version or "",
-    }
-    return shown, entry.octets[:MAX_PART]
+        "parts": [[part.kind, len(octets), cut(part.meaning, _TEXT)] for part, octets in shown],
+    }, b"".join(octets for _, octets in shown)
 
 
-def _body_in(octets: bytes, frame: STOMPFrame) -> list[int]:
-    """Where the body begins and ends; behind it is the NUL."""
-    end = len(octets) - 1
-    return [end - len(frame.Body), end]
-
-
-def _written(entry: TraceEntry, frame: STOMPFrame) -> bytes | None:
-    """A frame as this package writes it; None where it was written in another way."""
-    try:
-        octets = wire.encode(frame.Command, frame.Headers, frame.Body, entry.version or "1.2")
-    except STOMPProtocolError:
-        return None
-    return octets if entry.octets.rstrip(b"\r\n") == octets else None
+def _first(parts: Sequence[Part]) -> Iterator[tuple[Part, bytes]]:
+    """The first parts, each with its octets, of the last as many as fit."""
+    left = MAX_PART
+    for part in parts[:_PARTS]:
+        if left > 0:
+            yield part, part.octets[:left]
+            left -= len(part.octets)

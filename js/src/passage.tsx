@@ -1,10 +1,8 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { reason } from "./actions";
 import { Button } from "./button";
-import { dissect } from "./dissect";
-import { encodeFrame, type Part } from "./octets";
 import { isPassage, type Passage } from "./protocol";
-import { RawFrame } from "./raw";
+import { RawFrame, type ShownPart } from "./raw";
 import type { Store } from "./store";
 import { moment, octets as sizeOf } from "./text";
 
@@ -51,21 +49,17 @@ export function PassageView({ store, number, onClose }: Props) {
   );
 }
 
-function partsOf({ passage, octets }: Passed): Part[] {
-  if (passage.body === null) {
-    return dissect(octets);
-  }
-  const [begin, end] = passage.body;
-  const body = octets.subarray(begin, end);
-  return encodeFrame(passage.command, passage.headers, body, passage.version, end - begin);
+function partsOf({ passage, octets }: Passed): ShownPart[] {
+  let at = 0;
+  return passage.parts.map(([name, length, meaning]) => {
+    at += length;
+    return { name, octets: octets.subarray(at - length, at), meaning };
+  });
 }
 
 function noteOn({ passage, octets }: Passed): string | null {
-  const notes = [
-    passage.headers.length === 0 && passage.command === "no frame" ? "This is no whole frame." : "",
-    octets.length < passage.size ? "Only the beginning is here." : "",
-  ].filter((note) => note !== "");
-  return notes.length > 0 ? notes.join(" ") : null;
+  const beginning = octets.length < passage.size ? "Only the beginning is here." : "";
+  return [passage.note, beginning].filter((note) => note !== "").join(" ") || null;
 }
 
 /** What has passed under a number. What was there before stays until it is here. */

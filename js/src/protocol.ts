@@ -156,11 +156,11 @@ export interface Passage {
   time: number;
   sent: boolean;
   command: string;
-  headers: [string, string][];
-  /** Where the body begins and ends; null where the octets are not as one would write them. */
-  body: Span | null;
+  /** What there is to know about the octets as a whole; empty if nothing is. */
+  note: string;
   size: number;
-  version: string;
+  /** The kind of each part, how many octets it has, what it means. */
+  parts: [string, number, string][];
 }
 
 export interface Reply {
@@ -328,16 +328,22 @@ export const isSequence = guard<SequenceLines>(
   }),
 );
 
+const isPassagePart: Check = (value) =>
+  Array.isArray(value) &&
+  value.length === 3 &&
+  isText(value[0]) &&
+  isCount(value[1]) &&
+  isText(value[2]);
+
 export const isPassage = guard<Passage>(
   shape({
     number: isCount,
     time: isNumber,
     sent: isFlag,
     command: isText,
-    headers: isColumns,
-    body: orNull(isSpan),
+    note: isText,
     size: isCount,
-    version: isText,
+    parts: arrayOf(isPassagePart),
   }),
 );
 

@@ -1,10 +1,17 @@
 import { useRef, useState } from "preact/hooks";
-import type { Part } from "./octets";
 import { count } from "./text";
 import { visible, visibleOctets } from "./visible";
 
+/** A part of a frame, or of what is none; `octets.ts` makes those of frames that are right. */
+export interface ShownPart {
+  /** Its kind. */
+  name: string;
+  octets: Uint8Array;
+  meaning: string;
+}
+
 interface Props {
-  parts: Part[];
+  parts: ShownPart[];
   /** What there is to know about these octets as a whole. */
   note: string | null;
   /** Without the table of the parts. */
@@ -52,7 +59,7 @@ export function RawFrame({ parts, note, compact = false }: Props) {
 }
 
 /** The kinds of parts that occur, each as it looks in the text. */
-function Legend({ parts }: { parts: Part[] }) {
+function Legend({ parts }: { parts: ShownPart[] }) {
   return (
     <ul class="stompy-raw-legend" aria-label="Kinds of parts">
       {[...new Set(parts.map(({ name }) => name))].map((name) => (
@@ -67,7 +74,7 @@ function Legend({ parts }: { parts: Part[] }) {
 }
 
 interface PartsProps {
-  parts: Part[];
+  parts: ShownPart[];
   rest: number;
   marked: number | null;
   mark: (place: number | null) => void;
@@ -136,7 +143,7 @@ function Parts({ parts, rest, marked, mark }: PartsProps) {
   );
 }
 
-function offsetsOf(parts: Part[]): number[] {
+function offsetsOf(parts: ShownPart[]): number[] {
   let at = 0;
   return parts.map(({ octets }) => {
     at += octets.length;
@@ -144,7 +151,7 @@ function offsetsOf(parts: Part[]): number[] {
   });
 }
 
-function asText({ name, octets }: Part): string {
+function asText({ name, octets }: ShownPart): string {
   if (name === "NUL") {
     return "^@";
   }
@@ -152,7 +159,7 @@ function asText({ name, octets }: Part): string {
   return text.replaceAll("\n", "⏎\n") + more(octets, MOST_SHOWN, "octet");
 }
 
-function inCell({ name, octets }: Part): string {
+function inCell({ name, octets }: ShownPart): string {
   if (name === "NUL") {
     return "^@";
   }

@@ -270,43 +270,49 @@ test("the list leaves the newest line when another is chosen, and can be brought
 });
 
 describe("the octets", () => {
-  const FRAME = {
+  const PASSAGE = {
     number: 0,
     time: NOW,
     sent: true,
     command: "SEND",
-    headers: [["destination", "/queue/a"]],
+    note: "",
     size: 34,
-    version: "1.2",
+    parts: [
+      ["command", 4, "a client sends"],
+      ["line end", 1, "ends the command"],
+      ["undefined escape", 2, "stands for nothing"],
+    ],
   };
-  const OCTETS = new TextEncoder().encode("SEND\ndestination:/queue/a\n\nhello\0\n");
 
-  async function inspected(passage: unknown, octets: Uint8Array) {
+  async function inspected(passage: unknown, octets: string) {
     const { model, el } = await opened();
     await click(row(el, 0));
-    await model.answer("passage", passage, octets);
+    await model.answer("passage", passage, new TextEncoder().encode(octets));
     return { model, el };
   }
 
-  test("of a frame are those that Python writes", async () => {
-    const { el } = await inspected({ ...FRAME, body: [27, 32] }, OCTETS);
-    expect(texts(el, ".stompy-raw-text [data-part=body]")).toEqual(["hello"]);
-    expect(texts(el, ".stompy-raw-text [data-part=command]")).toEqual(["SEND"]);
+  test("are those that Python has taken apart, with its words", async () => {
+    const { el } = await inspected({ ...PASSAGE, size: 7 }, "SEND\n\\q");
+    expect(texts(el, ".stompy-raw-text .stompy-token")).toEqual(["SEND", "⏎\n", "\\q"]);
+    expect(texts(el, ".stompy-raw-parts tbody td:last-child")).toEqual([
+      "command: a client sends",
+      "line end: ends the command",
+      "undefined escape: stands for nothing",
+    ]);
     expect(find(el, ".stompy-passage").textContent).toContain("to the broker");
-  });
-
-  test("of another way of writing are as they were", async () => {
-    const octets = new TextEncoder().encode("SEND\r\nx\r\n\r\n\0");
-    const { el } = await inspected({ ...FRAME, size: octets.length, body: null }, octets);
-    expect(texts(el, '.stompy-raw-text [data-part="line end"]')[0]).toBe("\\r⏎\n");
+    expect(el.querySelector(".stompy-raw-note")).toBeNull();
   });
 
   test("that are no whole frame, or not all there, are said to be that", async () => {
-    const passage = { ...FRAME, command: "no frame", headers: [], size: 99, body: null };
-    const { el } = await inspected(passage, new TextEncoder().encode("MESS"));
+    const { el } = await inspected({ ...PASSAGE, note: "It is cut off.", size: 99 }, "SEND\n\\q");
     expect(find(el, ".stompy-raw-note").textContent).toBe(
-      "This is no whole frame. Only the beginning is here.",
+      "It is cut off. Only the beginning is here.",
     );
+  });
+
+  test("in another shape than is known are not shown", async () => {
+    const { el } = await inspected({ ...PASSAGE, parts: [["command", -1, ""]] }, "SEND");
+    expect(el.querySelector(".stompy-raw-text")).toBeNull();
   });
 
   test("that are gone leave a reason", async () => {
