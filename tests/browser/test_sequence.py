@@ -45,7 +45,7 @@ def svg_of(picture: Locator) -> str:
 
 
 def test_jupyterlab_draws_it_by_mermaid_whatever_was_sent(
-    lab: NotebookPage, word: str, pictures: Path
+    lab: NotebookPage, word: str, tmp_path: Path
 ) -> None:
     output = drawn(lab, word)
     picture = output.locator(".jp-RenderedMermaid img")
@@ -56,7 +56,7 @@ def test_jupyterlab_draws_it_by_mermaid_whatever_was_sent(
         assert shown in svg, shown
     assert svg.count('class="messageText"') == 2 + len(HOSTILE) + 9
     expect(picture).to_have_attribute("alt", "frames of <b>%%; end")
-    picture.screenshot(path=pictures / "mermaid.png")
+    picture.screenshot(path=tmp_path / "mermaid.png")
 
 
 NAMES = [
@@ -113,17 +113,17 @@ def test_no_name_acts_in_mermaid(lab: NotebookPage) -> None:
 
 
 def test_notebook_draws_it_as_an_svg_of_our_own(
-    desks: Callable[[str], NotebookPage], word: str, pictures: Path
+    desks: Callable[[str], NotebookPage], word: str, tmp_path: Path
 ) -> None:
     notebook = desks("Notebook 7")
     with notebook.in_front():
         picture = drawn(notebook, word).locator(".jp-RenderedSVG img")
         assert "stompy-sequence" in svg_of(picture)
-        picture.screenshot(path=pictures / "svg.png")
+        picture.screenshot(path=tmp_path / "svg.png")
 
 
 def test_the_widget_shows_what_passes_while_it_passes(
-    lab: NotebookPage, sender: stompy.STOMPClient, word: str, pictures: Path
+    lab: NotebookPage, sender: stompy.STOMPClient, word: str, tmp_path: Path
 ) -> None:
     view = lab.stream(f"/queue/{word}", word, "--ack client-individual")
     view.tab("Sequence").click()
@@ -148,14 +148,14 @@ def test_the_widget_shows_what_passes_while_it_passes(
     expect(lines.locator('[data-aborted="true"]')).to_have_count(3)
     expect(lines.locator(".stompy-box-name").last).to_contain_text("(aborted)")
     lab.page.mouse.move(0, 0)
-    view.picture(pictures / "sequence.png")
+    view.picture(tmp_path / "sequence.png")
     add_axe(lab.page)
     assert violations(view.root) == []
 
     message.click()
     octets = view.root.locator(".stompy-passage")
     expect(octets.locator(".stompy-raw-text [data-part=body]")).to_have_text("live")
-    view.picture(pictures / "sequence-octets.png")
+    view.picture(tmp_path / "sequence-octets.png")
     assert violations(view.root) == []
     lab.page.keyboard.press("ArrowDown")
     expect(octets).to_contain_text("ACK")
@@ -164,18 +164,36 @@ def test_the_widget_shows_what_passes_while_it_passes(
     expect(ack.last).to_be_focused()
 
 
+ORDERS = """
+shop.send("/queue/orders", "two books", receipt=True).wait()
+with shop.transaction(receipt=True):
+    shop.send("/queue/orders", "ink")
+    shop.send("/queue/orders", "paper")
+orders.wait(3)
+try:
+    with shop.transaction():
+        shop.send("/queue/orders", "never mind")
+        raise ValueError
+except ValueError:
+    pass
+"""
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_it_can_be_read_in_both_themes(
-    lab: NotebookPage, word: str, theme: str, pictures: Path
-) -> None:
+def test_it_can_be_read_in_both_themes(lab: NotebookPage, theme: str, pictures: Path) -> None:
+    """Its session is one of its own, with the broker in the kernel."""
     lab.use_theme(theme)
-    view = lab.stream(f"/queue/{word}", word)
+    lab.do("%stomp_connect --as shop")
+    view = lab.show("%stomp_subscribe /queue/orders --as orders --on shop --ack client-individual")
+    lab.execute(ORDERS)
     view.tab("Sequence").click()
     add_axe(lab.page)
     try:
         expect(view.root.get_by_role("option").last).to_be_visible()
+        expect(view.root.get_by_role("listbox")).to_contain_text("never mind")
         view.root.scroll_into_view_if_needed()
         assert violations(view.root) == []
         view.picture(pictures / f"sequence-{theme}.png")
     finally:
+        lab.execute("%stomp_disconnect shop")
         lab.use_theme("light")
