@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 EXERCISE = argument("exercise", type=text, help="the exercise's name; %%stomp_check lists them")
 
 
+UNSAID = "?"
+"""What lessons have in the place of a prediction: a check must not tell what comes before it."""
+
+
 @magics_class
 class StompExerciseMagics(Magics):
     """The magics of the exercises."""
@@ -71,6 +75,9 @@ class StompExerciseMagics(Magics):
         said = words(cell)
         if not said:
             raise UsageError(f"say what you expect: {chosen.predicted}")
+        if said == [UNSAID]:
+            print(f"Nothing is noted yet. Write here what you expect: {chosen.predicted}")
+            return
         self.attempts.predict(chosen, said)
         print(f"Noted: {', '.join(said)}. Now run it, and then %stomp_check {chosen.name}")
 

@@ -35,6 +35,17 @@ def test_a_learner_predicts_runs_and_passes(shell: Any, capsys) -> None:
     assert run(shell, "stomp_check", "guess").passed
 
 
+def test_who_predicts_nothing_is_told_nothing(shell: Any, capsys) -> None:
+    run(shell, "stomp_connect", "")
+    run_cell(shell, "%%stomp_predict guess\n?")
+    assert "Nothing is noted yet" in capsys.readouterr().out
+    run(shell, "stomp_send", "--receipt /queue/greetings a")
+    result = run(shell, "stomp_check", "guess")
+    assert result.df.expectation.tolist() == [
+        "you have said what you expect: `%%stomp_predict guess`"
+    ]
+
+
 def test_frames_of_a_session_that_was_ended_count(shell: Any) -> None:
     run(shell, "stomp_connect", "")
     run(shell, "stomp_send", "--receipt /queue/greetings hello")
