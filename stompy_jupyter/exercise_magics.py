@@ -79,7 +79,7 @@ class StompExerciseMagics(Magics):
             print(f"Nothing is noted yet. Write here what you expect: {chosen.predicted}")
             return
         self.attempts.predict(chosen, said)
-        print(f"Noted: {', '.join(said)}. Now run it, and then %stomp_check {chosen.name}")
+        print(f"Noted: {', '.join(said)}. Now run the next cells, up to %stomp_check {chosen.name}")
 
 
 def _named(name: str) -> Exercise:

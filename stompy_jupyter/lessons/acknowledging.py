@@ -20,6 +20,11 @@ LETTERS, PARCELS, TICKETS = "/queue/letters", "/queue/parcels", "/queue/tickets"
 ENOUGH = 5
 """So many tickets are to be acknowledged by one ACK."""
 
+ANEW = (
+    "End the stream (`%stomp_unsubscribe NAME`), run the cell that sends five tickets, and "
+    "subscribe in another mode"
+)
+
 
 @exercise(
     "ack-second",
@@ -183,10 +188,12 @@ def _why_no_five(evidence: Evidence, came: Sequence[Step], acks: int) -> str:
     if mode == "auto":
         return (
             "the mode of the subscription is auto: the broker takes a message as processed when it "
-            "has sent it, and wants no ACK"
+            f"has sent it, and wants no ACK. {ANEW}"
         )
     if mode == "client-individual":
-        return f"the mode is client-individual: an ACK covers one message; ACKs so far: {acks}"
+        return (
+            f"the mode is client-individual: an ACK covers one message; ACKs so far: {acks}. {ANEW}"
+        )
     if acks > 1:
         return (
             f"{acks} ACKs have passed, each for what had come by then: did the stream acknowledge "

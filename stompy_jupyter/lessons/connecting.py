@@ -82,7 +82,7 @@ def offer_1_1(evidence: Evidence) -> Iterator[Outcome]:
 
 def _why_no_offer(greetings: Sequence[Step]) -> str:
     if not greetings:
-        return "no CONNECT has passed"
+        return "no new CONNECT has passed: run your cell, then the check"
     offered = greetings[-1].get("accept-version")
     if offered is None:
         return "the newest CONNECT has no header accept-version: that means 1.0"
@@ -133,10 +133,12 @@ def say_goodbye(evidence: Evidence) -> Iterator[Outcome]:
 
 def _why_no_goodbye(goodbyes: Sequence[Step]) -> str:
     if not goodbyes:
-        return "no DISCONNECT has passed"
+        return "no new DISCONNECT has passed: run your cell, then the check"
     receipt = goodbyes[-1].get("receipt")
     if receipt is None:
         return "the newest DISCONNECT asks for no receipt: nobody knows whether it has arrived"
+    if receipt.strip() == FAREWELL:
+        return f"its receipt is {visible(repr(receipt), 60)}: the blank belongs to the value"
     return f"the newest DISCONNECT asks for the receipt {visible(receipt, 60)}"
 
 

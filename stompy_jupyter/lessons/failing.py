@@ -79,8 +79,10 @@ def _subscribed(connected: Step, evidence: Evidence) -> bool:
     lesson=LESSON,
     task="Send a frame that the broker answers with ERROR. Then name the cause: send the header "
     "`message` of that ERROR to /queue/causes.",
-    hint="BEGIN without a transaction, or SUBSCRIBE without a destination, will do. A session of "
-    "its own for it, `StompSession(session.address, reconnect=False)`, leaves the other alone. "
+    hint="BEGIN without a transaction, or SUBSCRIBE without a destination, will do. By hand: "
+    "`%%stomp_raw --force` in a cell, then `%stomp_send /queue/causes` and the message in another. "
+    "In Python: a session of its own, `StompSession(session.address, reconnect=False)`, leaves the "
+    "other alone. "
     "`client.send(…, receipt=True).wait()` raises a STOMPError whose `.Frame` is the ERROR.",
     solution="""
 from stompy import STOMPError

@@ -99,7 +99,7 @@ def who_gets_what(evidence: Evidence) -> Iterator[Outcome]:
     task=f"Subscribe to {WEATHER} and receive `rain`. End the subscription. Then send `sun` to the "
     "same topic: it must not come any more.",
     hint="UNSUBSCRIBE has a header `id`: the same as that of the SUBSCRIBE. `%stomp_unsubscribe "
-    "NAME` writes it for you. Wait for the rain before you go.",
+    "NAME` writes it for you. Wait for the rain before you go: `%stomp_wait NAME`.",
     solution=f"""
 %stomp_subscribe {WEATHER} --as weather --no-widget
 %stomp_send {WEATHER} rain
@@ -124,7 +124,11 @@ def stop_listening(evidence: Evidence) -> Iterator[Outcome]:
     yield expect(
         "`sun` was sent there after that",
         late,
-        "it was sent before the subscription had ended" if sends else "it was not sent",
+        "it was not sent"
+        if not sends
+        else "it was sent before the subscription had ended"
+        if ends
+        else "no subscription had ended that `rain` had come by",
     )
     sun = [step for step in came if step.body.strip() == "sun"]
     yield expect(
@@ -161,7 +165,13 @@ def _why_no_end(evidence: Evidence, rain: Sequence[Step]) -> str:
         return "there was no UNSUBSCRIBE"
     if not rain:
         return "`rain` has to come before it"
+    ended, wanted = ends[-1].get("id"), rain[-1].get("subscription")
+    if ended == wanted:
+        return (
+            "it went out before `rain` had come: wait for the rain, e.g. with `%stomp_wait NAME`, "
+            "and begin again from SUBSCRIBE on"
+        )
     return (
-        f"the newest UNSUBSCRIBE has the id {visible(ends[-1].get('id'), 40)}, or came before the "
-        f"rain; that came by the subscription {visible(rain[-1].get('subscription'), 40)}"
+        f"the newest UNSUBSCRIBE has the id {visible(ended, 40)}; the rain came by the "
+        f"subscription {visible(wanted, 40)}"
     )

@@ -25,6 +25,9 @@ NAMES = [
 LIMIT = 30.0
 """Seconds that a lesson may take from its first cell to its last."""
 
+IMPATIENT = "import stompy_jupyter.attempts; stompy_jupyter.attempts.PATIENCE = 0.1"
+"""A cell after which a check that fails does not wait for frames that will never come."""
+
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
@@ -66,6 +69,23 @@ def _again(cell: Notebook, n: int) -> Notebook:
     return nbformat.from_dict({**copy.deepcopy(cell), "id": f"{cell.id}-{n}"})
 
 
+def with_a_wrong_prediction_first(notebook: Notebook) -> Notebook:
+    """A copy in which the cells from each prediction to its check are there twice."""
+    copied = copy.deepcopy(notebook)
+    cells: list[Notebook] = []
+    for cell in copied.cells:
+        cells.append(cell)
+        if not cell.source.startswith("%stomp_check "):
+            continue
+        said = f"%%stomp_predict {cell.source.split()[1]}\n"
+        begin = next((i for i, c in enumerate(cells) if c.source.startswith(said)), None)
+        if begin is not None:
+            cells += [_again(c, 1) for c in cells[begin:]]
+            cells[begin].source = f"{said}wrong"
+    copied.cells = cells
+    return copied
+
+
 def test_there_are_eight_lessons() -> None:
     assert [path.stem for path in LESSONS] == NAMES
 
@@ -96,6 +116,7 @@ def test_a_solved_lesson_passes_all_of_its_checks_in_time(path: Path, tmp_path: 
 @every_lesson
 def test_an_unsolved_lesson_fails_its_checks_with_hints(path: Path, tmp_path: Path) -> None:
     notebook = with_more_tries(nbformat.read(path, as_version=4), SOLUTION_AFTER)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(IMPATIENT))
     texts: dict[str, list[str]] = {}
     for name, text in checks(executed(notebook, tmp_path)):
         texts.setdefault(name, []).append(text)
@@ -107,3 +128,20 @@ def test_an_unsolved_lesson_fails_its_checks_with_hints(path: Path, tmp_path: Pa
         ]
         assert "A solution:" in shown[-1]
         assert not any("A solution:" in text for text in shown[:-1])
+
+
+@every_lesson
+def test_who_was_wrong_mends_the_prediction_and_runs_the_cells_again(
+    path: Path, tmp_path: Path
+) -> None:
+    source = json.dumps(solved(json.loads(path.read_text("utf-8"))))
+    notebook = with_a_wrong_prediction_first(nbformat.reads(source, as_version=4))
+    texts: dict[str, list[str]] = {}
+    for name, text in checks(executed(notebook, tmp_path)):
+        texts.setdefault(name, []).append(text)
+    predicted = {name: shown for name, shown in texts.items() if len(shown) == 2}
+    assert predicted
+    for name, (before, after) in predicted.items():
+        assert before.startswith(f"{name}: not yet"), before
+        assert "you have said: wrong. In fact: " in before
+        assert after.startswith(f"{name}: done"), after

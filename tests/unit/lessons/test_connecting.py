@@ -101,7 +101,9 @@ def test_another_offer_is_named(by_hand: RawConnection, versions: str | None, wh
 
 
 def test_who_has_not_connected_is_told() -> None:
-    assert Learner("offer-1.1").told[OFFERED] == "no CONNECT has passed"
+    assert Learner("offer-1.1").told[OFFERED] == (
+        "no new CONNECT has passed: run your cell, then the check"
+    )
 
 
 def test_a_client_that_was_refused_has_no_version() -> None:
@@ -155,6 +157,13 @@ def test_the_goodbye_of_a_session_has_another_receipt(broker: Broker) -> None:
     with StompSession(broker.address) as leaving:
         leaving.send("/queue/q", "hello")
     assert learner.told[GOODBYE].startswith("the newest DISCONNECT asks for the receipt disconnect")
+
+
+def test_a_blank_before_the_receipt_is_shown(by_hand: RawConnection) -> None:
+    learner = Learner("say-goodbye")
+    by_hand.send(connect_frame("1.2"))
+    by_hand.send(b"DISCONNECT\nreceipt: farewell\n\n\0")
+    assert learner.told[GOODBYE] == "its receipt is ' farewell': the blank belongs to the value"
 
 
 def test_a_goodbye_that_nobody_hears_gets_no_receipt(by_hand: RawConnection) -> None:

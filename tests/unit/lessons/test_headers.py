@@ -132,9 +132,10 @@ def test_a_line_end_that_is_not_escaped_ends_the_header(session: StompSession) -
     assert "was sent as it is" in learner.told[COLONS]
 
 
-def test_a_colon_that_is_not_escaped_is_told(session: StompSession) -> None:
+@pytest.mark.parametrize("note", [r"to: Ada\nre: tea", r"to\c Ada\nre: tea"])
+def test_a_colon_that_is_not_escaped_is_told(session: StompSession, note: str) -> None:
     learner = Learner("two-lines-in-a-header")
-    session.send_octets(b"SEND\ndestination:/queue/notes\nnote:to: Ada\\nre: tea\n\n\0")
+    session.send_octets(f"SEND\ndestination:/queue/notes\nnote:{note}\n\n\0".encode())
     assert set(learner.told) == {COLONS}
     assert "the specification wants an escape" in learner.told[COLONS]
 

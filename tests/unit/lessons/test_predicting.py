@@ -1,6 +1,10 @@
 """Predictions: compared word by word or in any order, and those who were wrong are told."""
 
-from stompy_jupyter.exercises import Evidence
+from collections.abc import Callable
+
+import pytest
+
+from stompy_jupyter.exercises import Evidence, Outcome
 from stompy_jupyter.lessons.predicting import as_said, in_any_order
 from tests.unit.test_exercises import SEND
 
@@ -24,8 +28,11 @@ def test_where_the_order_is_not_asked_for_each_word_counts_once() -> None:
     assert wrong.why == "you have said: b, c. In fact: a, b."
 
 
-def test_nothing_is_called_none() -> None:
-    assert as_said("so it was", said("a"), [], []).why == "you have said: a. In fact: none."
+@pytest.mark.parametrize("compared", [as_said, in_any_order])
+def test_where_nothing_has_happened_yet_nothing_is_told(compared: Callable[..., Outcome]) -> None:
+    outcome = compared("so it was", said("a"), [], [], remark="Since b was first.")
+    assert not outcome.passed
+    assert outcome.why == "nothing has happened yet that your prediction could be compared with"
 
 
 def test_what_strangers_say_is_made_visible() -> None:

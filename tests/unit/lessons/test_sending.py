@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stompy.broker import Broker
+from stompy.broker import Broker, Faults
 from stompy_jupyter import FrameStream, StompSession
 from stompy_jupyter.exercises import exercises
 from tests.unit.lessons.learning import Learner
@@ -189,6 +189,19 @@ def test_the_sun_that_was_sent_too_early_does_not_count(session: StompSession) -
     again.unsubscribe()
     session.send("/topic/weather", "sun")
     learner.passes()
+
+
+def test_who_goes_before_the_rain_has_come_is_told_to_wait(
+    session: StompSession, broker: Broker
+) -> None:
+    learner = Learner("stop-listening")
+    weather = subscribed(session, "/topic/weather")
+    broker.set_faults(Faults(slow=0.3))
+    session.send("/topic/weather", "rain")
+    weather.unsubscribe()
+    until(lambda: RAIN not in learner.told)
+    assert learner.told[ENDED].startswith("it went out before `rain` had come: wait for the rain")
+    assert learner.told[SUN] == "it was not sent"
 
 
 def test_what_is_missing_is_said_step_by_step(session: StompSession) -> None:

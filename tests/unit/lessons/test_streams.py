@@ -138,6 +138,16 @@ def test_a_charset_does_no_harm(session: StompSession, other: STOMPClient) -> No
     learner.passes()
 
 
+def test_one_message_has_to_have_it_all(session: StompSession, other: STOMPClient) -> None:
+    learner = fed(session, other, "publish-a-summary")
+    session.send("/topic/summary", json.dumps(RIGHT))
+    session.send("/topic/summary", json.dumps({"readings": 6}), headers=JSON)
+    session.send("/topic/summary", json.dumps({"mean": 38 / 6}), headers=JSON)
+    assert set(learner.told) == {MEAN}
+    session.send("/topic/summary", json.dumps(RIGHT), headers=JSON)
+    learner.passes()
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "wrong", "why"),
     [
