@@ -144,7 +144,7 @@ class Engine:
             self._listening.set()
             await self._stopping.wait()
         finally:  # also of a start that has failed: somebody may have come meanwhile
-            self.listeners.close()
+            await self.listeners.close()
             await self._say_goodbye()
 
     async def _say_goodbye(self) -> None:

@@ -131,8 +131,16 @@ class Listeners:
         self._unix_socket = Path(path).stat()
         self.urls["stomp+unix"] = f"stomp+unix://{Path(path).absolute()}"
 
-    def close(self) -> None:
-        """Listen no more."""
+    async def close(self) -> None:
+        """Listen no more; who has just been accepted still joins."""
+        loop = asyncio.get_running_loop()
+        for sock in [sock for server in self._servers for sock in server.sockets]:
+            with contextlib.suppress(NotImplementedError):  # the loop of Windows has no readers
+                loop.remove_reader(sock)
+        # A task, a transport, a protocol: a turn for each. A server that is closed meanwhile
+        # refuses the transport, and asyncio would leave its socket open.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for server in self._servers:
             _close(server)
         self._unlink_unix_socket()

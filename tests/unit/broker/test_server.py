@@ -169,6 +169,18 @@ def test_a_broker_that_runs_may_be_started_again_and_stays_where_it_is():
         assert len(broker_threads()) == 1
 
 
+def test_who_arrives_as_the_broker_stops_leaves_no_socket_open():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(20):
+            with Broker() as broker:
+                clients = [socket.create_connection(broker.address) for _ in range(3)]
+            for client in clients:
+                client.close()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
 def test_a_broker_may_be_stopped_twice():
     broker = Broker().start()
     broker.stop()
