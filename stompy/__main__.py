@@ -306,11 +306,11 @@ def _logins(options: argparse.Namespace) -> dict[str, str] | None:
 def _logins_in(path: str) -> dict[str, str]:
     """Logins and passcodes: a line ``login:passcode`` for each; ``#`` begins a comment line."""
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
+        text = Path(path).read_text("utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise STOMPError(f"{path} cannot be read: {error}") from error
     logins = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.startswith("#"):
             login, _, passcode = line.partition(":")
             if not (login and passcode) or login in logins:

@@ -27,6 +27,9 @@ _GREETINGS = (b"CONNECT\n", b"CONNECT\r\n", b"STOMP\n", b"STOMP\r\n")
 MAX_BYTES = 4 * 1024 * 1024
 """Octets that a `Tape` holds until somebody asks for its frames."""
 
+MAX_PORTIONS = 65_536
+"""In so many portions, since each costs some 150 octets more: a heart-beat is one of one octet."""
+
 
 class TracedFrame(NamedTuple):
     """A frame, or line ends that are a heart-beat, on its way.
@@ -106,7 +109,7 @@ class Trace:
 
 def _masked(octets: bytes) -> bytes:
     """The octets of a frame without a passcode."""
-    if octets.startswith(_GREETINGS):
+    if octets.lstrip(b"\r\n").startswith(_GREETINGS):
         return _PASSCODE.sub(b"passcode:***", octets)
     return octets
 
@@ -226,12 +229,16 @@ class Tape:
         """A decoder of which the tape notes what it is fed."""
         return _TapedDecoder(self._note, **limits)
 
+    def ended(self) -> None:
+        """Note that the connection has ended: a frame that is not complete is given as it is."""
+        self._note(_Portion(time.time(), False, b"", None, 0))
+
     def _note(self, portion: _Portion) -> None:
         with self._lock:
             self.noted += 1
             self._portions.append(portion)
             self._size += len(portion.octets)
-            while self._size > self._max_bytes:
+            while self._size > self._max_bytes or len(self._portions) > MAX_PORTIONS:
                 gone = self._portions.popleft()
                 self._size -= len(gone.octets)
                 self.lost += len(gone.octets)
@@ -243,17 +250,22 @@ class Tape:
         """The frames and heart-beats that have passed since the last call, oldest first.
 
         The time of one that came is that of its last octet. A frame that broke off with its
-        connection is given when there is another connection; what is no STOMP is given as it is.
+        connection is given when that has `ended`, or when there is another connection; what is
+        no STOMP is given as it is.
         """
         with self._lock:
             portions, self._portions = self._portions, deque()
             self._size = 0
             gap, self._gap = self._gap, False
         if gap:
-            self._parser = _Parser()
+            begun, self._parser = self._parser.unfinished, _Parser()
             whole = _from_a_frame_on(portions)
-            self.lost += sum(len(p.octets) for p in portions) - sum(len(p.octets) for p in whole)
-            return self._parser.frames(whole)
+            gone = sum(len(p.octets) for p in portions) - sum(len(p.octets) for p in whole)
+            with self._lock:
+                self.lost += begun + gone
+                # Nothing that came could be read: what comes next is in the middle of a frame, too.
+                self._gap |= all(p.sent for p in whole)
+            portions = deque(whole)
         return self._parser.frames(portions)
 
 
@@ -292,6 +304,11 @@ class _Parser:
                 self._receive(portion)
         told, self._told = self._told, []
         return told
+
+    @property
+    def unfinished(self) -> int:
+        """Octets of a frame of which not all has come."""
+        return self._decoder.size
 
     def passed(self, sent: bool, octets: bytes, version: str | None) -> None:
         """Is told by the decoder of a frame."""

@@ -234,8 +234,10 @@ def _passed(outcomes: Iterable[Outcome]) -> int:
 def words(prediction: str) -> list[str]:
     """The words of a prediction: parted by blanks, commas or lines; ``#`` begins a comment.
 
+    They may be in quotes, as Python shows them.
+
     Example:
-        >>> words("b, c  # these come again")
+        >>> words("b, 'c'  # these come again")
         ['b', 'c']
     """
     return list(_words(prediction))
@@ -243,4 +245,5 @@ def words(prediction: str) -> list[str]:
 
 def _words(prediction: str) -> Iterator[str]:
     for line in prediction.splitlines():
-        yield from (word for word in re.split(r"[\s,;]+", line.partition("#")[0]) if word)
+        parts = re.split(r"[\s,;]+", line.partition("#")[0])
+        yield from filter(None, (part.strip("'\"`") for part in parts))

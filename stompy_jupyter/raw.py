@@ -157,6 +157,7 @@ class RawConnection:
                 self._decoder.feed(data)
                 for frame in self._decoder.frames():
                     self._take(frame)
+            self._tape.ended()  # what came may be no frame, or the half of one
             self._end(self._why())
         except STOMPProtocolError as error:
             self._end(f"what came is no STOMP: {error.Message}")

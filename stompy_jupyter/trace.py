@@ -39,6 +39,10 @@ HEADERS = (
 """Headers with a column of their own: those by which frames belong together."""
 
 _PASSCODE = re.compile(rb"^([ \t]*passcode[ \t]*:)[^\n\0]*", re.MULTILINE | re.IGNORECASE)
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_LENGTH = re.compile(rb"^(content-length:)([0-9]{1,15})(?=\r?$)", re.MULTILINE)
+_PLAIN = (b"MESSAGE", b"RECEIPT", b"CONNECTED", b"\n", b"\r")
+_GREETING = re.compile(rb"[\r\n]*(?:CONNECT|STOMP)[ \t]*\r?\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -241,10 +245,13 @@ class FrameTrace:
 
     def _add(self, traced: TracedFrame) -> None:
         octets = traced.octets
-        if traced.sent and octets.startswith((b"CONNECT", b"STOMP")):
+        if traced.sent and _GREETING.match(octets):
             self._connection += 1
+            octets = _PASSCODE.sub(rb"\1***", octets)  # one typed by hand may be written anyhow
         elif octets.startswith(b"ERROR"):
             octets = self._masked(octets)
+        elif not (traced.sent or octets.startswith(_PLAIN)):  # no STOMP: it may say all again
+            octets = self._without_secrets(octets)
         entry = TraceEntry(
             self._next, self._connection, traced.time, traced.sent, octets, traced.version
         )
@@ -256,6 +263,23 @@ class FrameTrace:
             self.dropped += 1
 
     def _masked(self, octets: bytes) -> bytes:
+        """An ERROR without secrets, which stays the frame that it is: a secret may be any word."""
+        blank = _BLANK_LINE.search(octets)
+        end = blank.end() if blank else len(octets)
+        command, *lines = octets[:end].split(b"\n")
+        body = self._without_secrets(octets[end:])
+        grown = len(body) - len(octets[end:])
+        for i, line in enumerate(lines):
+            name, colon, value = line.partition(b":")
+            if name == b"content-length":
+                lines[i] = _LENGTH.sub(lambda m: b"%s%d" % (m[1], int(m[2]) + grown), line)
+            elif colon:
+                lines[i] = name + colon + self._without_secrets(value)
+            else:
+                lines[i] = self._without_secrets(line)
+        return _PASSCODE.sub(rb"\1***", b"\n".join([command, *lines])) + body
+
+    def _without_secrets(self, octets: bytes) -> bytes:
         for secret in self._secrets:
             octets = octets.replace(secret, b"***")
         return _PASSCODE.sub(rb"\1***", octets)
@@ -294,8 +318,11 @@ class FrameTrace:
         return repr(self.newest()) if len(self) else "<FrameTrace, nothing has passed yet>"
 
     def _repr_html_(self) -> str:
-        gone = self.dropped
-        return self.newest().html(f"; {gone:,} older ones are gone" if gone else "")
+        entries, gone, lost = self.newest(), self.dropped, self.lost
+        more = f"; {gone:,} older ones are gone" if gone else ""
+        if lost:
+            more += f"; {lost:,} octets have gone unseen: there was no room for them"
+        return entries.html(more)
 
 
 def _row(entry: TraceEntry) -> list[str]:

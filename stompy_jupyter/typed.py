@@ -12,7 +12,8 @@ NUL = "^@"
 
 _BLANK_LINE = re.compile(r"\n\r?\n")
 _LENGTH = re.compile(rb"^[ \t]*content-length[ \t]*:[ \t]*([0-9]{1,15})[ \t]*\r?$", re.MULTILINE)
-_PASSCODE = re.compile(r"^([ \t]*passcode[ \t]*:)[^\n]*", re.MULTILINE | re.IGNORECASE)
+_PASSCODE = re.compile(r"^([ \t]*passcode[ \t]*:)[^\n\0]*", re.MULTILINE | re.IGNORECASE)
+_GREETING = re.compile(r"^[ \t]*(?:CONNECT|STOMP)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 
 
 class Typed:
@@ -79,8 +80,7 @@ class Typed:
 
 def masked(text: str) -> str:
     """The text of a frame without a passcode, however the frame is written."""
-    head = _BLANK_LINE.search(text)
-    end = head.start() if head else len(text)
+    end = _secret_end(text)
     return _PASSCODE.sub(r"\1***", text[:end]) + text[end:]
 
 
@@ -90,10 +90,19 @@ def masked_octets(octets: bytes) -> bytes:
 
 
 def passcode_of(octets: bytes) -> str | None:
-    """The passcode that the head of a frame has, however the frame is written."""
+    """The passcode that a frame has, however the frame is written."""
     text = octets.decode("utf-8", "surrogateescape")
-    found = _PASSCODE.search(text)
+    found = _PASSCODE.search(text, 0, _secret_end(text))
     return found[0][len(found[1]) :].strip(" \t\r") or None if found else None
+
+
+def _secret_end(text: str) -> int:
+    """Up to where a passcode may be: in the head, and anywhere if there is a CONNECT, in which a
+    blank line may be too early."""
+    if _GREETING.search(text):
+        return len(text)
+    head = _BLANK_LINE.search(text, len(text) - len(text.lstrip("\r\n")))
+    return head.start() if head else len(text)
 
 
 def _ended(text: str) -> bytes:

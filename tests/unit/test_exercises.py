@@ -128,6 +128,7 @@ def test_what_is_not_done_is_told_of_where_most_is_and_of_these_latest() -> None
         ("b;c d", ["b", "c", "d"]),
         (" \n # nothing", []),
         ("1.1", ["1.1"]),
+        ("'b', \"c\" `d`, ''", ["b", "c", "d"]),
     ],
 )
 def test_a_prediction_is_words(said: str, meant: list[str]) -> None:

@@ -136,12 +136,41 @@ def test_passcodes_are_in_no_trace(broker: Broker) -> None:
     assert PASSCODE not in f"{session.trace!r}{session.trace._repr_html_()}{session.trace.df}"
 
 
+@pytest.mark.parametrize("secret", ["guest", "message", "ERROR", "3", "content-length"])
+def test_an_error_is_still_a_frame_without_the_secret(secret: str) -> None:
+    body = f"Access refused for user {secret}".encode()
+    octets = raw("ERROR", "message:Bad CONNECT", f"content-length:{len(body)}", body=body)
+    [entry] = told(FrameTrace([secret]), octets, sent=False)
+    assert entry.command == "ERROR"
+    assert entry.frame is not None
+    assert entry.frame.text == "Access refused for user ***"
+    assert entry.get("message") == "Bad CONNECT"
+
+
+@pytest.mark.parametrize("command", ["\n\nCONNECT", "connect", "STOMP", "CONNECT "])
+def test_a_connect_sent_as_octets_has_no_passcode_in_the_trace(command: str) -> None:
+    octets = f"{command}\nlogin:me\n passcode : {PASSCODE}\n\n\0".encode()
+    [entry] = told(FrameTrace(), octets)
+    assert PASSCODE.encode() not in entry.octets
+    assert entry.connection == 1
+
+
 def test_a_trace_shows_its_newest_frames_and_nothing_acts() -> None:
     trace = told(FrameTrace(), raw("SEND", "n:<script>", body=b"\x1b[31m"), sent=False)
     assert repr(trace) == "0  22:13:20.500  ← in  SEND  n: <script>  \\x1b[31m"
     assert "&lt;script&gt;" in trace._repr_html_()
     assert "<script>" not in trace._repr_html_()
     assert repr(FrameTrace()) == "<FrameTrace, nothing has passed yet>"
+
+
+def test_a_trace_says_that_there_was_no_room_for_a_frame() -> None:
+    trace = FrameTrace(max_bytes=100)
+    tape = trace.beside(None)
+    assert isinstance(tape, stompy.Tape)
+    tape.passed(True, raw("SEND", body=b"." * 1000), "1.2")
+    tape.passed(True, raw("SEND"), "1.2")
+    assert len(trace) == 1
+    assert "1,007 octets have gone unseen" in trace._repr_html_()
 
 
 def test_the_traces_of_a_process_are_known_by_their_names(broker: Broker) -> None:

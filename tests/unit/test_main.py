@@ -510,11 +510,11 @@ def test_broker_listens_in_all_the_ways_that_it_is_told(
 @on_posix
 def test_broker_lets_in_a_whole_class(start: Callable[..., Started], tmp_path: Path) -> None:
     logins = tmp_path / "class.txt"
-    logins.write_text("# the class\nada:first:code\n\ngrace:second\n")
+    logins.write_text("\ufeff# the class\nada:first:code\n\ngrace:sec\u2028ond\n", "utf-8")
     running = start("broker", "--port", "0", "--logins", str(logins))
     assert running.stdout
     url = running.stdout.readline().strip()
-    for login, passcode in (("ada", "first:code"), ("grace", "second")):
+    for login, passcode in (("ada", "first:code"), ("grace", "sec\u2028ond")):
         with stompy.connect(url, login=login, passcode=passcode) as client:
             client.message("/topic/T", "here", receipt=True).wait(TIMEOUT)
     with pytest.raises(stompy.STOMPError, match="access refused"):

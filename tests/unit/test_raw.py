@@ -110,6 +110,26 @@ def test_a_passcode_is_nowhere_to_be_read(nothing_left):
         assert "geheim" not in told
 
 
+@pytest.mark.parametrize(
+    "said",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\nno", b"\0\0\0", b"CONNECTED\nversion:1.2"],
+    ids=["HTTP", "octets", "half a frame"],
+)
+def test_what_came_is_seen_also_when_it_is_no_frame(nothing_left, said):
+    with answering(said) as address, RawConnection(address, CONNECT) as raw:
+        heard = exchange(raw, CONNECT, lambda _: False, 5.0)
+    assert [answer.octets for answer in heard.answers] == [said]
+    assert heard.answers[0].command == "no frame"
+
+
+def test_who_only_repeats_what_was_said_tells_no_passcode(nothing_left):
+    frame = b"CONNECT\nlogin:me\npasscode:geheim\n\n"
+    with answering(b"you said geheim: " + frame) as address, RawConnection(address, frame) as raw:
+        heard = exchange(raw, frame, lambda _: False, 5.0)
+    assert b"geheim" not in b"".join(entry.octets for entry in raw.trace)
+    assert heard.answers[0].octets.count(b"***") == 2
+
+
 def test_nothing_that_listens_is_an_error_that_says_what_to_do(nothing_left):
     with pytest.raises(STOMPConnectError, match=r"cannot connect to .*refused"):
         RawConnection(("127.0.0.1", free_port()))

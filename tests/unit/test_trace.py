@@ -7,7 +7,7 @@ import pytest
 
 import stompy
 from stompy import ReconnectPolicy, Tape, TracedFrame
-from stompy.trace import Trace, TracedDecoder
+from stompy.trace import MAX_PORTIONS, Trace, TracedDecoder
 from stompy.wire import FrameDecoder
 from tests.unit.ends import WAYS
 from tests.unit.peer import TIMEOUT, Link, Peer, conversation, message, raw, sends, session
@@ -280,6 +280,46 @@ def test_a_frame_that_is_larger_than_a_tape_leaves_nothing() -> None:
     assert len(received) == 1
     assert tape.take() == []
     assert tape.lost > 900
+
+
+def test_what_comes_of_a_frame_larger_than_a_tape_is_never_taken_for_frames() -> None:
+    large = raw("MESSAGE", "content-length:900", body=FRAME * 10 + b"." * (900 - 10 * len(FRAME)))
+    tape = Tape(300)
+    decoder = tape.decoder()
+    decoder.version = "1.2"
+    given = []
+    portions = [FRAME, *cut(large, 50), FRAME]
+    for number, octets in enumerate(portions):
+        decoder.feed(octets)
+        list(decoder.frames())
+        if number % 8 == 0:  # more than the tape holds has come by then
+            given += tape.take()
+    given += tape.take()
+    assert [traced.octets for traced in given] == [FRAME, FRAME]
+    assert tape.lost == len(large)
+
+
+def test_a_tape_is_bounded_also_where_octets_come_one_by_one() -> None:
+    tape = Tape()
+    decoder = tape.decoder()
+    for _ in range(MAX_PORTIONS + 10):
+        decoder.feed(BEAT)
+        list(decoder.frames())
+    assert len(tape.take()) == MAX_PORTIONS
+    assert tape.lost == 10
+
+
+def test_what_a_tape_loses_is_counted_with_the_frame_it_was_in() -> None:
+    tape = Tape(300)
+    decoder = tape.decoder()
+    decoder.version = "1.2"
+    decoder.feed(FRAME + FRAME[:20])
+    list(decoder.frames())
+    assert [traced.octets for traced in tape.take()] == [FRAME]
+    for octets in (FRAME[20:] + FRAME * 5, FRAME):
+        decoder.feed(octets)
+        list(decoder.frames())
+    assert sum(len(traced.octets) for traced in tape.take()) + tape.lost == 7 * len(FRAME)
 
 
 def test_a_frame_that_broke_off_is_seen_at_the_next_connection() -> None:

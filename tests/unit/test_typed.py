@@ -57,8 +57,29 @@ def test_a_line_is_shown_with_a_caret_under_the_place():
 
 
 def test_a_passcode_is_masked_however_the_frame_is_written():
-    frame = "connect\n PassCode : secret\n\npasscode:body"
-    assert masked(frame) == "connect\n PassCode :***\n\npasscode:body"
+    frame = "connect\n PassCode : secret\0\n"
+    assert masked(frame) == "connect\n PassCode :***\0\n"
     assert passcode_of(b"CONNECT\r\npasscode:a b\r\n\r\n\0") == "a b"
     assert passcode_of(b"CONNECT\n\n\0") is None
     assert "secret" not in repr(Typed(frame).lines) + repr(Typed(frame).masked_octets)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "\n\nCONNECT\nlogin:me\npasscode:secret\n\n^@",
+        "CONNECT\n\nlogin:me\npasscode:secret\n\n^@",
+        "BEGIN\ntransaction:t\n\n^@\nCONNECT\npasscode:secret\n\n^@",
+    ],
+    ids=["blank lines before it", "a blank line too early", "a second frame"],
+)
+def test_a_passcode_is_masked_wherever_blank_lines_are(frame):
+    typed = Typed(frame)
+    assert b"secret" not in typed.masked_octets
+    assert passcode_of(typed.octets) == "secret"
+
+
+def test_a_passcode_in_the_body_of_a_message_is_its_own_business():
+    frame = b"SEND\ndestination:/queue/a\n\nDear Ada,\npasscode: 1234\0"
+    assert passcode_of(frame) is None
+    assert Typed(frame).masked_octets == frame
