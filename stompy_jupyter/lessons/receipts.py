@@ -47,7 +47,7 @@ def receipts_in_order(evidence: Evidence) -> Iterator[Outcome]:
         evidence,
         truth,
         came,
-        remark="A broker answers the frames of a connection in the order in which they came.",
+        remark="This broker answers the frames of a connection in the order in which they came.",
     )
 
 
