@@ -142,7 +142,8 @@ def _ended(send: Step, evidence: Evidence) -> bool:
     task="Book each payment of /queue/payments once: send one message to /queue/booked for each, "
     "with its header `payment`.",
     hint="Two deliveries of a message have the same message-id here, but what the producer has "
-    "sent twice has two. Which header is the same in all of them? A DataFrame has `drop_duplicates`.",
+    "sent twice has two. Which header is the same in all of them? A DataFrame has "
+    "`drop_duplicates`.",
     solution="""
 for _, row in payments.df.drop_duplicates("payment").iterrows():
     session.send("/queue/booked", row["body"], payment=row["payment"])
