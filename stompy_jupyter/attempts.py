@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stompy_jupyter.display import AS_IT_IS, visible
+from stompy_jupyter.display import GREEN, RED, coloured_box, visible
 from stompy_jupyter.exercises import Evidence, exercises, expect, judge
 
 if TYPE_CHECKING:
@@ -164,7 +164,6 @@ class CheckResult:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        colour = "46,160,67" if self.passed else "218,54,51"
         rows = "".join(_html_of(outcome) for outcome in self._outcomes)
         task = "" if self.passed else f"<div>{_code(self._task)}</div>"
         hint = f"<div><b>Hint:</b> {_code(self.hint)}</div>" if self.hint else ""
@@ -173,11 +172,10 @@ class CheckResult:
             if self.solution
             else ""
         )
-        return (
-            f'<div class="{AS_IT_IS}" style="border-left:4px solid rgb({colour});'
-            f'background:rgba({colour},.1);padding:.5em 1em">'
+        return coloured_box(
+            GREEN if self.passed else RED,
             f"<b>{html.escape(self._head())}</b>{task}"
-            f'<ul style="list-style:none;padding:0;margin:.4em 0">{rows}</ul>{hint}{solution}</div>'
+            f'<ul style="list-style:none;padding:0;margin:.4em 0">{rows}</ul>{hint}{solution}',
         )
 
 
@@ -186,7 +184,7 @@ def _html_of(outcome: Outcome) -> str:
         f'<div style="margin-left:1.6em;opacity:.8">{html.escape(line)}</div>'
         for line in _evidence(outcome)
     )
-    colour = "46,160,67" if outcome.passed else "218,54,51"
+    colour = GREEN if outcome.passed else RED
     sign = f'<b style="color:rgb({colour})">{_sign(outcome)}</b>'
     return f"<li>{sign} {_code(outcome.expectation)}{evidence}</li>"
 

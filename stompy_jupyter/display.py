@@ -31,6 +31,9 @@ AS_IT_IS = "tex2jax_ignore mathjax_ignore"
 """Classes of an HTML element in which a notebook does not take $…$ for mathematics, nor \\\\ for a
 backslash; what is in <pre> and <code> is safe from that by itself."""
 
+GREEN, AMBER, RED = "46,160,67", "170,115,0", "218,54,51"
+"""For ``rgb()``: colours that can be told apart on a light and on a dark ground."""
+
 FRAME_COLUMNS = ("frame", "received (UTC)", "content-type", "size", "body")
 
 
@@ -82,6 +85,12 @@ def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: s
         f"<table><caption>{html.escape(caption)}</caption>"
         f'<thead><tr>{head}</tr></thead><tbody class="{AS_IT_IS}">{body}</tbody></table>'
     )
+
+
+def coloured_box(colour: str, content: str) -> str:
+    """HTML beside a bar of a colour, on a ground that is tinted by it."""
+    style = f"border-left:4px solid rgb({colour});background:rgba({colour},.1);padding:.5em 1em"
+    return f'<div class="{AS_IT_IS}" style="{style}">{content}</div>'
 
 
 def frames_html(

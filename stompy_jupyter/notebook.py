@@ -94,13 +94,17 @@ class Notebook:
         if name is None:
             if not self.sessions:
                 raise UsageError("no session yet: connect with %stomp_connect")
-            newest = list(self.sessions.values())[::-1]
-            return next((s for s in newest if not isinstance(s, ReplaySession)), newest[0])
+            return self.newest_with_broker() or list(self.sessions.values())[-1]
         named = {session.name: session for session in self.sessions.values()}
         found = named.get(name) or self.variable(name)
         if not isinstance(found, StompSession):
             raise UsageError(f"{name!r} is no session: %stomp_status lists them")
         return found
+
+    def newest_with_broker(self) -> StompSession | None:
+        """The newest session that is no replay."""
+        newest = reversed(self.sessions.values())
+        return next((s for s in newest if not isinstance(s, ReplaySession)), None)
 
     def forget(self, session: StompSession) -> None:
         """Forget a session that has ended; its trace is kept for those who ask what it did."""

@@ -127,19 +127,14 @@ class StompRawMagics(Magics):
         notes: tuple[str, ...] = ()
         if raw is not None:
             notes = (f"{raw.name} has ended ({raw.closed}); CONNECT opens another",)
-        session = self._newest()
+        session = self.notebook.newest_with_broker()
         if session is None:
             return Plan(None, "1.2", None if args.lint_only else False, notes)
         return _by_session(session, typed)._replace(notes=notes)
 
-    def _newest(self) -> StompSession | None:
-        """The newest session that has a broker."""
-        sessions = list(self.notebook.sessions.values())[::-1]
-        return next((s for s in sessions if not isinstance(s, ReplaySession)), None)
-
     def _opened(self, args: Any, typed: Typed) -> RawConnection:
         """A new connection by hand; the one before is closed."""
-        session = self._newest()
+        session = self.notebook.newest_with_broker()
         if args.address is not None:
             address: Any = args.address
         else:

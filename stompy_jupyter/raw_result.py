@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stompy.errors import printable
-from stompy_jupyter.display import AS_IT_IS
+from stompy_jupyter.display import AMBER, GREEN, RED, coloured_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ MAX_ANSWERS = 20
 """So many frames that came are shown, the first."""
 
 _COLUMNS = ("severity", "line", "column", "rule", "message", "version", "section", "hint")
-_COLOURS = {"error": "218,54,51", "warning": "170,115,0", "right": "46,160,67"}
+_COLOURS = {"error": RED, "warning": AMBER, "right": GREEN}
 _LINE_END = re.compile(r"(\r?\n|\r)")
 _ENDS = {"\r\n": "←↵\n", "\n": "↵\n", "\r": "←"}
 
@@ -112,9 +112,10 @@ class RawResult:
         sides = _side("sent" if self._went else "not sent", _pre(self._shown()))
         if self._went:
             sides += _side("came back", came or "<div>nothing</div>")
-        return (
-            f"{_box(kind)}<b>{_escaped(self._where)}</b>{found}"
-            f'<div style="display:flex;flex-wrap:wrap;gap:1em">{sides}</div>{notes}</div>'
+        return coloured_box(
+            _COLOURS[kind],
+            f"<b>{_escaped(self._where)}</b>{found}"
+            f'<div style="display:flex;flex-wrap:wrap;gap:1em">{sides}</div>{notes}',
         )
 
     def _html_of(self, found: Finding) -> str:
@@ -154,12 +155,6 @@ def _with_arrow(arrow: str, text: str) -> list[str]:
 
 def _escaped(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _box(kind: str) -> str:
-    colour = _COLOURS[kind]
-    style = f"border-left:4px solid rgb({colour});background:rgba({colour},.08);padding:.5em 1em"
-    return f'<div class="{AS_IT_IS}" style="{style}">'
 
 
 def _side(title: str, content: str) -> str:

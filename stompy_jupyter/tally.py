@@ -18,7 +18,7 @@ import pandas as pd
 
 from stompy import STOMPBodyError
 from stompy.broker.topic import pattern_of
-from stompy_jupyter.display import AS_IT_IS, visible
+from stompy_jupyter.display import GREEN, RED, coloured_box, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -465,18 +465,14 @@ class Tally:
         cells = "".join(_cell(name, number) for name, number in _named(counts))
         more = "" if counts.complete else f"<div>⚠ {html.escape(INCOMPLETE)}</div>"
         more += _listed("lost", self.lost) + _listed("doubled", self.doubled)
-        return (
-            f'<div class="{AS_IT_IS}" style="border-left:4px solid rgb({colour});'
-            f'background:rgba({colour},.1);padding:.5em 1em"><b>{html.escape(self._head())}</b>'
-            f"<table><thead><tr>{names}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
-            f"{more}</div>"
+        return coloured_box(
+            colour,
+            f"<b>{html.escape(self._head())}</b>"
+            f"<table><thead><tr>{names}</tr></thead><tbody><tr>{cells}</tr></tbody></table>{more}",
         )
 
 
 INCOMPLETE = "incomplete: frames were not seen, so that nothing can be said of losses"
-
-GREEN, RED = "46,160,67", "218,54,51"
-"""On a light and on a dark ground."""
 
 
 def _named(counts: Counts) -> list[tuple[str, int]]:

@@ -421,7 +421,7 @@ def frame_of(stream: FrameStream, number: int, offset: int) -> tuple[Json, bytes
         LookupError: the stream has no such frame, or not any more.
     """
     frame, whole, received_ns = stream.table.frame(number)
-    headers, is_cut = heads_of(frame.Headers)
+    headers, is_cut = _heads(frame.Headers)
     shown = {
         "stream": stream.id,
         "number": number,
@@ -438,7 +438,7 @@ def frame_of(stream: FrameStream, number: int, offset: int) -> tuple[Json, bytes
     return shown, frame.Body[offset : offset + MAX_PART]
 
 
-def heads_of(headers: Mapping[str, str]) -> tuple[list[list[str]], bool]:
+def _heads(headers: Mapping[str, str]) -> tuple[list[list[str]], bool]:
     """The headers that fit, and whether some do not."""
     heads: list[list[str]] = []
     left = MAX_HEADS
